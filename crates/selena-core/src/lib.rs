@@ -1,0 +1,8 @@
+//! What the hub decides.
+pub mod identity;
+pub mod modules;
+pub mod ports;
+
+/// The module API.
+#[derive(Debug)]
+pub struct Api {}

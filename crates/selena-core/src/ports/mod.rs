@@ -1,0 +1,18 @@
+//! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
+
+mod listen;
+mod outbound;
+mod package;
+mod sandbox;
+mod seal;
+mod store;
+
+pub use listen::{ListenerHost, ServedListener};
+pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
+pub use package::{PackageError, PackageReader, UnpackedPackage};
+pub use sandbox::{
+    Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ExitCause, ListedContainer, RunId, RunUsage,
+    Sandbox, SandboxError, StartedContainer,
+};
+pub use seal::{SealError, Sealer};
+pub use store::{Commit, CommitObserver, DeviceChange, Job, ReadJob, Rows, Store, StoreError, Tx};

@@ -1,0 +1,40 @@
+//! Reading packages.
+
+use std::{fs::File, path::Path};
+
+/// A package that lies unpacked in a directory.
+#[derive(Debug)]
+pub struct UnpackedPackage {
+    /// The text of its `manifest.json`, at most 64 KiB.
+    pub manifest: Vec<u8>,
+    /// Paths of its files, relative, with `/`.
+    pub files: Vec<String>,
+}
+
+/// Why a package was not unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The package breaks a rule of series Z, or has no manifest.
+    #[error("{message}")]
+    Refused {
+        /// The machine's word, `zip_<reason>` or `manifest_invalid`.
+        code: &'static str,
+        /// What is wrong, for people.
+        message: String,
+    },
+    /// No disk space is left.
+    #[error("no space left on the device while unpacking the package")]
+    DiskFull,
+    /// The disk failed.
+    #[error("cannot unpack the package")]
+    Io(#[source] std::io::Error),
+}
+
+/// Unpacks ZIPs from strangers. Blocking: called from a blocking task.
+pub trait PackageReader: std::fmt::Debug + Send + Sync + 'static {
+    /// Unpacks into an existing, empty directory. What was written on an error is the caller's to remove.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError>;
+}

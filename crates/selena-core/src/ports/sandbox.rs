@@ -1,0 +1,211 @@
+//! The sandbox: containers and the way into their network namespaces.
+
+use std::{fmt, os::fd::OwnedFd, path::PathBuf, time::Duration};
+
+use futures_util::future::BoxFuture;
+use selena_types::{ModuleName, ModulePort, Resources, Runtime};
+use semver::Version;
+use tokio::sync::{mpsc, watch};
+
+/// Id of one container run: the engine's container id, 64 hex digits.
+/// Every start makes a new container, so a run id also names one namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunId(pub String);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..12).unwrap_or(&self.0))
+    }
+}
+
+/// Whether the container engine answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineState {
+    /// It was not asked yet.
+    Unknown,
+    /// It answers.
+    Up,
+    /// It does not; holds why, for people.
+    Down(String),
+}
+
+/// What a container is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerPurpose {
+    /// To be the module: `selena-module-<name>`.
+    Module,
+    /// To be tried once before it is installed: `selena-test-<name>`.
+    Trial,
+}
+
+/// What the module's init runs, in place of the module's own argument list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The runtime, which decides the root file system.
+    pub runtime: Runtime,
+    /// The file to start, relative to the package.
+    pub entry_point: String,
+}
+
+/// All that decides a container; nothing in it is secret (protocol, section 4).
+#[derive(Clone, Debug)]
+pub struct ContainerSpec {
+    /// What it is for.
+    pub purpose: ContainerPurpose,
+    /// The module.
+    pub module: ModuleName,
+    /// Its version.
+    pub version: Version,
+    /// Its port inside the namespace.
+    pub port: Option<ModulePort>,
+    /// User and group id its processes run as; not 0, another one for each module.
+    pub uid: u32,
+    /// What runs in it.
+    pub command: Command,
+    /// The unpacked package, mounted read-only at `/app`.
+    pub package_dir: PathBuf,
+    /// The ext4 image mounted at `/data`; made with `resources.data_mb` MiB if it is not there.
+    pub data_image: PathBuf,
+    /// Its limits.
+    pub resources: Resources,
+}
+
+/// A container that was started and has the hub's listener in its namespace.
+#[derive(Debug)]
+pub struct StartedContainer {
+    /// The run.
+    pub run: RunId,
+    /// A TCP socket that listens on `127.0.0.1:7070` inside the container's namespace.
+    pub listener: OwnedFd,
+}
+
+/// Why a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExitCause {
+    /// Its main process ended with this code (128 + n for signal n).
+    Code(i64),
+    /// It needed more memory than it may use.
+    OutOfMemory,
+    /// It was not there any more: removed by hand, or the engine restarted.
+    Gone,
+}
+
+impl fmt::Display for ExitCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::OutOfMemory => f.write_str("oom: it needed more memory than `resources.memory_mb` allows"),
+            Self::Gone => f.write_str("its container was removed from outside"),
+        }
+    }
+}
+
+/// A run that ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerExit {
+    /// The run.
+    pub run: RunId,
+    /// Why it ended.
+    pub cause: ExitCause,
+}
+
+/// A container of the hub as the engine lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedContainer {
+    /// The run.
+    pub run: RunId,
+    /// The module's name, from the label `selena.module`.
+    pub module: String,
+    /// Whether it is a trial, from the label `selena.test`.
+    pub trial: bool,
+    /// Whether its main process runs.
+    pub running: bool,
+}
+
+/// What a run used and opened, for the trial's report (protocol, section 2, step 3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunUsage {
+    /// Most memory it used, in bytes, if the kernel tells.
+    pub peak_memory_bytes: Option<u64>,
+    /// TCP ports that listen in its namespace, the hub's own apart, in order.
+    pub open_ports: Vec<u16>,
+}
+
+/// What went wrong in the sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine does not answer: Docker is stopped, or hangs.
+    #[error("the container engine does not answer while {attempted}")]
+    EngineDown {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The engine client's own word.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine refused, or failed.
+    #[error("the container engine failed while {attempted}")]
+    Engine {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The engine client's own word.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The image a runtime needs is not there or cannot start here.
+    #[error("{0}")]
+    Image(String),
+    /// No disk space is left for the data volume or the image.
+    #[error("no space left while {attempted}")]
+    DiskFull {
+        /// What was attempted.
+        attempted: &'static str,
+    },
+    /// The run has ended, so its namespace is gone.
+    #[error("the container run has ended")]
+    RunEnded,
+    /// Something of the operating system failed.
+    #[error("{attempted} failed")]
+    System {
+        /// What was attempted.
+        attempted: &'static str,
+        /// Its error.
+        source: std::io::Error,
+    },
+}
+
+/// Containers, and sockets in their namespaces.
+pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
+    /// Whether the engine answers, now and whenever that changes.
+    fn engine(&self) -> watch::Receiver<EngineState>;
+
+    /// The runs that end from now on. Called once.
+    fn exits(&self) -> mpsc::UnboundedReceiver<ContainerExit>;
+
+    /// Makes the container anew (one of that name that is left over is removed with its image tag of another version
+    /// kept), starts it, and puts the hub's listener into its namespace.
+    fn start(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<StartedContainer, SandboxError>>;
+
+    /// Stops a run: SIGTERM, and SIGKILL after the grace. Fine if it has ended. The container stays, for its log.
+    fn stop(&self, run: &RunId, grace: Duration) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Kills and removes a run's container with its volumes. Fine if it is gone.
+    fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Removes all the engine has of a module: containers and images.
+    fn purge(&self, module: &ModuleName) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Removes the images of a module's other versions.
+    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// All containers of this hub, running or not.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>>;
+
+    /// An unconnected, non-blocking TCP/IPv4 socket that was made in the run's namespace.
+    fn socket(&self, run: &RunId) -> BoxFuture<'_, Result<OwnedFd, SandboxError>>;
+
+    /// What the run used and opened.
+    fn usage(&self, run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>>;
+
+    /// The last bytes of a module's or trial's output, standard output and error interleaved, at most `max_bytes`.
+    fn logs(&self, module: &ModuleName, purpose: ContainerPurpose, max_bytes: usize)
+    -> BoxFuture<'_, Result<String, SandboxError>>;
+}
