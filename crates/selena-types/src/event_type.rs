@@ -233,6 +233,10 @@ mod tests {
             assert!(!event(free).is_reserved(), "{free}");
         }
         assert!(pattern("core.*").names_internal() && pattern("sync.command_received").names_internal());
-        assert!(pattern("core.a.*").names_internal() && !pattern("*").names_internal() && !pattern("corex.*").names_internal());
+        assert!(
+            pattern("core.a.*").names_internal()
+                && !pattern("*").names_internal()
+                && !pattern("corex.*").names_internal()
+        );
     }
 }

@@ -23,7 +23,8 @@ pub use device::{Device, DeviceId, DeviceKind, NewDevice, StateAt};
 pub use event::Event;
 pub use event_type::{EventPattern, EventType, EventTypeError};
 pub use manifest::{
-    EgressRule, Manifest, ManifestEvents, OAuthProvider, ParsedManifest, ResourceLimits, Resources, Schedule, Ui, WidgetSize,
+    EgressRule, Manifest, ManifestEvents, OAuthProvider, ParsedManifest, ResourceLimits, Resources, Schedule, Ui,
+    WidgetSize,
 };
 pub use module::{ModuleState, ModuleType, Runtime, RuntimeMode, Transport, UiProfile};
 pub use name::{ModuleName, ModuleNameError};

@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn m03_bad_names_are_refused() {
-        for bad in ["", "a", "-a", "a-", "A1", "../x", "a/b", "a.b", "a_b", "a b", "аb", "ab\n", "ab\0", &"a".repeat(65)] {
+        for bad in
+            ["", "a", "-a", "a-", "A1", "../x", "a/b", "a.b", "a_b", "a b", "аb", "ab\n", "ab\0", &"a".repeat(65)]
+        {
             assert_eq!(ModuleName::new(bad), Err(ModuleNameError::Malformed), "{bad:?}");
         }
         for reserved in RESERVED.iter().chain(&["selena-x", "selena-core"]) {

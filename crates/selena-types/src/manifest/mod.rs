@@ -10,7 +10,18 @@ use crate::{
     UiProfile,
 };
 
+mod hosts;
+mod network;
+mod numbers;
+mod oauth;
 mod parse;
+mod paths;
+mod reader;
+mod resources;
+mod sandbox_keys;
+mod schedule;
+#[cfg(test)]
+mod tests;
 
 /// A manifest that was checked: what stands in it holds every rule of section 3.
 #[derive(Clone, Debug, PartialEq)]
