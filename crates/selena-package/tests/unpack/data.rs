@@ -1,0 +1,81 @@
+//! Z12, Z13, Z15, Z21: what entries unpack to.
+
+use std::sync::LazyLock;
+
+use super::{Zip, forge::deflate, refused, taken};
+
+/// 100 MB of zeros, deflated to 97 kB or a little more.
+static ZEROS: LazyLock<Vec<u8>> = LazyLock::new(|| deflate(&vec![0; 100_000_000]));
+
+#[test]
+fn z12_more_than_declared_is_refused_unwritten() {
+    let bomb = |size: u32| Zip::new().packed(b"a", ZEROS.clone(), 8, 0, size).build();
+    refused("declared 10 bytes", &bomb(10), "zip_size");
+    refused("declared 0 bytes", &bomb(0), "zip_size");
+    refused("declared 1 MiB", &bomb(1024 * 1024), "zip_size");
+    let off_by_one = Zip::new().deflated("a", b"0123456789").both(|header| header.size = 9);
+    refused("one byte more", &off_by_one.build(), "zip_size");
+    let fewer = Zip::new().deflated("a", b"0123456789").both(|header| header.size = 11);
+    refused("one byte fewer", &fewer.build(), "zip_mismatch");
+    let manifest = Zip::bare().packed(b"manifest.json", ZEROS.clone(), 8, 0, 100).build();
+    refused("the manifest", &manifest, "zip_size");
+}
+
+#[test]
+fn z12_all_files_together_are_limited() {
+    let chunk = vec![7; 1024 * 1024];
+    let packed = deflate(&chunk);
+    // Just below the ratio: 1 MiB from about 11 kB, so a small archive could hold a large package.
+    let crc = crc32fast::hash(&chunk);
+    let pack = |count: u32| {
+        (0..count).fold(Zip::new(), |zip, index| {
+            zip.packed(format!("{index}").as_bytes(), packed.clone(), 8, crc, 1024 * 1024)
+        })
+    };
+    refused("201 MiB", &pack(201).build(), "zip_size");
+    refused("one of 2 GiB", &pack(1).both(|header| header.size = 1 << 31).build(), "zip_size");
+}
+
+#[test]
+fn z13_a_bomb_by_ratio_is_refused() {
+    let crc = 0;
+    refused("ratio 1,000", &Zip::new().packed(b"a", ZEROS.clone(), 8, crc, 100_000_000).build(), "zip_ratio");
+    let two_mib = Zip::new().deflated("a", &vec![0; 2 * 1024 * 1024]);
+    refused("2 MiB of zeros", &two_mib.build(), "zip_ratio");
+    taken("1 MiB of zeros", &Zip::new().deflated("a", &vec![0; 1024 * 1024]).build(), &["a"]);
+}
+
+#[test]
+fn z15_a_zip_inside_is_only_a_file() {
+    let inner = Zip::new().packed(b"bomb", ZEROS.clone(), 8, 0, 100_000_000).build();
+    let nested = Zip::bare().file("1.zip", &inner).file("2.zip", &inner).build();
+    let staging =
+        taken("nested", &Zip::new().deflated("a.zip", &nested).file("b.zip", &nested).build(), &["a.zip", "b.zip"]);
+    assert_eq!(staging.read("a.zip"), nested);
+    assert_eq!(staging.read("b.zip"), nested);
+}
+
+#[test]
+fn z21_a_wrong_checksum_is_refused() {
+    for size in [0, 1, 200_000] {
+        let data = vec![b'x'; size];
+        refused("stored", &Zip::new().file("a", &data).both(|header| header.crc ^= 1).build(), "zip_crc");
+        refused("deflated", &Zip::new().deflated("a", &data).both(|header| header.crc ^= 1).build(), "zip_crc");
+    }
+    let changed = Zip::new().file("a", b"data").change(|entry| entry.data[0] ^= 1);
+    refused("changed data", &changed.build(), "zip_crc");
+}
+
+#[test]
+fn deflate_streams_end_where_their_entries_do() {
+    let zip = |data: Vec<u8>| Zip::new().packed(b"a", data, 8, crc32fast::hash(b"hello"), 5).build();
+    let good = deflate(b"hello");
+    taken("whole", &zip(good.clone()), &["a"]);
+    refused("a byte behind", &zip([good.clone(), vec![0]].concat()), "zip_corrupt");
+    refused("70 kB behind", &zip([good.clone(), vec![0; 70_000]].concat()), "zip_corrupt");
+    refused("a stream behind", &zip([good.clone(), good.clone()].concat()), "zip_corrupt");
+    refused("cut", &zip(good[..good.len() - 1].to_vec()), "zip_corrupt");
+    refused("nothing", &zip(Vec::new()), "zip_corrupt");
+    refused("no deflate", &zip(vec![0xff; 50]), "zip_corrupt");
+    refused("empty blocks without end", &zip(b"\0\0\0\xff\xff".repeat(30_000)), "zip_corrupt");
+}
