@@ -1,0 +1,123 @@
+//! The schema, in numbered steps that only add: the version before must be able to read the database,
+//! since the other slot may come back.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::OpenError;
+
+/// Step n brings the schema from n to n + 1. A step that was released is never changed.
+const STEPS: &[&str] = &["
+    CREATE TABLE modules (
+        name TEXT PRIMARY KEY,
+        version TEXT NOT NULL,
+        type TEXT NOT NULL,
+        runtime_mode TEXT NOT NULL,
+        manifest TEXT NOT NULL,
+        has_main_py INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        error TEXT,
+        port INTEGER UNIQUE,
+        uid INTEGER NOT NULL UNIQUE,
+        wanted INTEGER NOT NULL,
+        webhook_secret BLOB NOT NULL,
+        token TEXT,
+        installed_at INTEGER NOT NULL,
+        started_at INTEGER,
+        report TEXT,
+        crashes TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE tokens (
+        hash TEXT PRIMARY KEY,
+        module TEXT NOT NULL,
+        issued_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tokens_by_module ON tokens (module, issued_at);
+
+    CREATE TABLE devices (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        device_id TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        protocol TEXT NOT NULL,
+        state TEXT NOT NULL,
+        capabilities TEXT NOT NULL,
+        last_seen REAL,
+        module_id TEXT,
+        meta TEXT NOT NULL,
+        history_first INTEGER NOT NULL,
+        history_next INTEGER NOT NULL,
+        history_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX devices_by_module ON devices (module_id);
+
+    CREATE TABLE device_history (
+        device INTEGER NOT NULL,
+        n INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        timestamp REAL NOT NULL,
+        PRIMARY KEY (device, n)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL,
+        type TEXT NOT NULL,
+        source TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
+        payload TEXT NOT NULL,
+        bytes_before INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE audit (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        timestamp INTEGER NOT NULL,
+        event TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        count INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_equal ON audit (event, subject, timestamp);
+
+    CREATE TABLE settings (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Why the schema was not brought up to date.
+#[derive(Debug)]
+pub(crate) enum MigrationError {
+    Newer { found: usize, known: usize },
+    Sqlite(rusqlite::Error),
+}
+
+impl MigrationError {
+    pub(crate) fn into_open_error(self, path: &Path) -> OpenError {
+        match self {
+            Self::Newer { found, known } => OpenError::Newer { found, known },
+            Self::Sqlite(source) => OpenError::Database { path: path.to_owned(), source },
+        }
+    }
+}
+
+impl From<rusqlite::Error> for MigrationError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Runs the steps that are missing, each in a transaction of its own.
+pub(crate) fn run(connection: &Connection) -> Result<(), MigrationError> {
+    let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > STEPS.len() {
+        return Err(MigrationError::Newer { found, known: STEPS.len() });
+    }
+    for (number, step) in STEPS.iter().enumerate().skip(found) {
+        let next = number + 1;
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {next}; COMMIT;"))?;
+    }
+    Ok(())
+}

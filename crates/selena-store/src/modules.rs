@@ -1,0 +1,95 @@
+//! Table `modules`.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+use selena_core::{ModuleRecord, ports::StoreError};
+use selena_types::{ModuleName, ModulePort, TokenHash};
+
+use crate::error::{failed, unreadable};
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreError> {
+    let failed = failed("reading modules");
+    let sql = "SELECT name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid, wanted,
+        webhook_secret, token, installed_at, started_at, report, crashes FROM modules ORDER BY name";
+    let mut statement = connection.prepare(sql).map_err(&failed)?;
+    let modules = statement.query_map([], module).map_err(&failed)?;
+    modules.collect::<Result<_, _>>().map_err(&failed)
+}
+
+pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), StoreError> {
+    let failed = failed("writing a module");
+    let sql = "INSERT INTO modules (name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid,
+            wanted, webhook_secret, token, installed_at, started_at, report, crashes)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+        ON CONFLICT (name) DO UPDATE SET version = excluded.version, type = excluded.type,
+            runtime_mode = excluded.runtime_mode, manifest = excluded.manifest, has_main_py = excluded.has_main_py,
+            state = excluded.state, error = excluded.error, port = excluded.port, uid = excluded.uid,
+            wanted = excluded.wanted, webhook_secret = excluded.webhook_secret, token = excluded.token,
+            installed_at = excluded.installed_at, started_at = excluded.started_at, report = excluded.report,
+            crashes = excluded.crashes";
+    let crashes: Vec<_> = module.crashes.iter().map(|at| at.as_microsecond()).collect();
+    connection
+        .execute(
+            sql,
+            params![
+                module.name.as_str(),
+                module.version.to_string(),
+                module.module_type.as_str(),
+                module.runtime_mode.as_str(),
+                module.manifest,
+                module.has_main_py,
+                module.state.as_str(),
+                module.error,
+                module.port.map(ModulePort::get),
+                module.uid,
+                module.wanted,
+                module.webhook_secret,
+                module.token.as_ref().map(|token| &token.0),
+                module.installed_at.as_microsecond(),
+                module.started_at.map(Timestamp::as_microsecond),
+                module.report.as_ref().map(|report| serde_json::json!(report).to_string()),
+                serde_json::json!(crashes).to_string(),
+            ],
+        )
+        .map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) fn delete(connection: &Connection, name: &ModuleName) -> Result<(), StoreError> {
+    connection.execute("DELETE FROM modules WHERE name = ?1", [name.as_str()]).map_err(failed("deleting a module"))?;
+    Ok(())
+}
+
+fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let port: Option<u16> = row.get(8)?;
+    let started_at: Option<i64> = row.get(14)?;
+    let report: Option<String> = row.get(15)?;
+    let crashes: Vec<i64> = serde_json::from_str(&text(16)?).map_err(|error| unreadable(16, error))?;
+    Ok(ModuleRecord {
+        name: text(0)?.parse().map_err(|error| unreadable(0, error))?,
+        version: text(1)?.parse().map_err(|error| unreadable(1, error))?,
+        module_type: text(2)?.parse().map_err(|error| unreadable(2, error))?,
+        runtime_mode: text(3)?.parse().map_err(|error| unreadable(3, error))?,
+        manifest: text(4)?,
+        has_main_py: row.get(5)?,
+        state: text(6)?.parse().map_err(|error| unreadable(6, error))?,
+        error: row.get(7)?,
+        port: port.map(ModulePort::new).transpose().map_err(|error| unreadable(8, error))?,
+        uid: row.get(9)?,
+        wanted: row.get(10)?,
+        webhook_secret: row.get(11)?,
+        token: row.get::<_, Option<String>>(12)?.map(TokenHash),
+        installed_at: micros(13, row.get(13)?)?,
+        started_at: started_at.map(|at| micros(14, at)).transpose()?,
+        report: report
+            .map(|report| serde_json::from_str(&report))
+            .transpose()
+            .map_err(|error| unreadable(15, error))?,
+        crashes: crashes.into_iter().map(|at| micros(16, at)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn micros(column: usize, at: i64) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(at).map_err(|error| unreadable(column, error))
+}

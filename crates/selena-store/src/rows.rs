@@ -1,0 +1,155 @@
+//! The port's rows over a connection; each table's statements are in its own file.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use jiff::Timestamp;
+use rusqlite::Connection;
+use selena_core::{
+    ModuleRecord,
+    ports::{Commit, DeviceChange, ReadJob, Rows, StoreError, Tx},
+};
+use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{audit, devices, events, modules, settings, tokens};
+
+/// Reading over a connection.
+pub(crate) struct SqliteRows<'a>(pub(crate) &'a Connection);
+
+/// Writing over a connection, within a transaction; collects what it changed.
+pub(crate) struct SqliteTx<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) changes: &'a mut Vec<Commit>,
+}
+
+/// A reader's thread: works until the store is dropped.
+pub(crate) fn read_loop(connection: &Connection, inbox: &Arc<Mutex<mpsc::Receiver<ReadJob>>>) {
+    loop {
+        let job = inbox.lock().expect("nothing panics while it receives").recv();
+        match job {
+            Ok(job) => job(Ok(&SqliteRows(connection))),
+            Err(mpsc::RecvError) => return,
+        }
+    }
+}
+
+/// The reading half of the port is the same over a connection and within a transaction.
+macro_rules! rows {
+    ($for:ty, $connection:ident) => {
+        impl Rows for $for {
+            fn modules(&self) -> Result<Vec<ModuleRecord>, StoreError> {
+                modules::all(self.$connection())
+            }
+            fn devices(&self) -> Result<Vec<Device>, StoreError> {
+                devices::all(self.$connection())
+            }
+            fn device_count(&self, module: &ModuleName) -> Result<usize, StoreError> {
+                devices::count(self.$connection(), module)
+            }
+            fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError> {
+                devices::get(self.$connection(), id)
+            }
+            fn history(&self, id: DeviceId, since: Option<f64>, limit: usize) -> Result<Vec<StateAt>, StoreError> {
+                devices::history(self.$connection(), id, since, limit)
+            }
+            fn events_since(&self, since_seq: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
+                events::since(self.$connection(), since_seq, limit)
+            }
+            fn last_seq(&self) -> Result<i64, StoreError> {
+                events::last_seq(self.$connection())
+            }
+            fn token_owner(&self, hash: &TokenHash) -> Result<Option<String>, StoreError> {
+                tokens::owner(self.$connection(), hash)
+            }
+            fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
+                audit::newest(self.$connection(), limit)
+            }
+            fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
+                settings::get(self.$connection(), key)
+            }
+        }
+    };
+}
+
+impl SqliteRows<'_> {
+    fn connection(&self) -> &Connection {
+        self.0
+    }
+}
+
+impl SqliteTx<'_> {
+    fn connection(&self) -> &Connection {
+        self.connection
+    }
+
+    fn put(&mut self, device: Device) -> Arc<Device> {
+        let device = Arc::new(device);
+        self.changes.push(Commit::Device(DeviceChange::Put(device.clone())));
+        device
+    }
+}
+
+rows!(SqliteRows<'_>, connection);
+rows!(SqliteTx<'_>, connection);
+
+impl Tx for SqliteTx<'_> {
+    fn put_module(&mut self, module: &ModuleRecord) -> Result<(), StoreError> {
+        modules::put(self.connection, module)
+    }
+
+    fn delete_module(&mut self, name: &ModuleName) -> Result<(), StoreError> {
+        modules::delete(self.connection, name)
+    }
+
+    fn put_device(&mut self, device: Device) -> Result<Arc<Device>, StoreError> {
+        devices::put(self.connection, &device)?;
+        Ok(self.put(device))
+    }
+
+    fn set_state(&mut self, mut device: Device, state: Map<String, Value>, at: f64) -> Result<Arc<Device>, StoreError> {
+        device.state = state;
+        device.last_seen = Some(at);
+        devices::set_state(self.connection, &device, at)?;
+        Ok(self.put(device))
+    }
+
+    fn delete_device(&mut self, id: DeviceId) -> Result<(), StoreError> {
+        devices::delete(self.connection, id)?;
+        self.changes.push(Commit::Device(DeviceChange::Deleted(id)));
+        Ok(())
+    }
+
+    fn orphan_devices(&mut self, module: &ModuleName) -> Result<(), StoreError> {
+        for mut device in devices::of(self.connection, module)? {
+            device.module_id = None;
+            self.put_device(device)?;
+        }
+        Ok(())
+    }
+
+    fn append_event(
+        &mut self,
+        id: Uuid,
+        event_type: &EventType,
+        source: &str,
+        at: Timestamp,
+        payload: Value,
+    ) -> Result<Arc<Event>, StoreError> {
+        let event = Arc::new(events::append(self.connection, id, event_type, source, at, payload)?);
+        self.changes.push(Commit::Event(event.clone()));
+        Ok(event)
+    }
+
+    fn put_token(&mut self, hash: &TokenHash, module: &ModuleName, at: Timestamp) -> Result<(), StoreError> {
+        tokens::put(self.connection, hash, module, at)
+    }
+
+    fn append_audit(&mut self, record: &AuditRecord) -> Result<(), StoreError> {
+        audit::append(self.connection, record)
+    }
+
+    fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
+        settings::put(self.connection, key, value)
+    }
+}

@@ -1,0 +1,163 @@
+//! The writer: takes all jobs that wait, runs each within one transaction, and answers when that is durable.
+
+use std::sync::{Arc, mpsc};
+
+use rusqlite::Connection;
+use selena_core::ports::{Commit, CommitObserver, Job, ReadJob, StoreError};
+
+use crate::{
+    error::failed,
+    events,
+    rows::{SqliteRows, SqliteTx},
+};
+
+/// Most jobs of one commit.
+const MAX_BATCH: usize = 256;
+/// After how many commits old rows are looked for.
+const COMMITS_BETWEEN_PRUNES: u32 = 256;
+
+/// What the writer is asked for.
+pub(crate) enum Order {
+    /// Write.
+    Write(Job),
+    /// Read, in a store that has no readers.
+    Read(ReadJob),
+    /// Tell this observer of commits.
+    Observe(Arc<dyn CommitObserver>),
+}
+
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// Works until the store is dropped.
+pub(crate) fn run(connection: Connection, inbox: &mpsc::Receiver<Order>) {
+    let mut writer = Writer { connection, observer: None, commits: 0 };
+    let mut next = inbox.recv().ok();
+    while let Some(order) = next.take() {
+        match order {
+            Order::Observe(observer) => writer.observer = Some(observer),
+            Order::Read(job) => job(Ok(&SqliteRows(&writer.connection))),
+            Order::Write(job) => {
+                let mut batch = vec![job];
+                while batch.len() < MAX_BATCH {
+                    match inbox.try_recv() {
+                        Ok(Order::Write(job)) => batch.push(job),
+                        Ok(other) => {
+                            next = Some(other);
+                            break;
+                        }
+                        Err(_empty_or_closed) => break,
+                    }
+                }
+                writer.write(batch);
+            }
+        }
+        if next.is_none() {
+            next = inbox.recv().ok();
+        }
+    }
+}
+
+struct Writer {
+    connection: Connection,
+    observer: Option<Arc<dyn CommitObserver>>,
+    commits: u32,
+}
+
+impl Writer {
+    fn write(&mut self, batch: Vec<Job>) {
+        let (dones, outcome) = self.transaction(batch);
+        match outcome {
+            Ok(changes) => {
+                if let Some(observer) = self.observer.as_ref().filter(|_| !changes.is_empty()) {
+                    observer.committed(&changes);
+                }
+                for (done, result) in dones {
+                    done(result);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a commit failed: nothing of it is stored");
+                for (done, result) in dones {
+                    done(result.and_then(|()| Err(again(&error))));
+                }
+            }
+        }
+        self.prune();
+    }
+
+    /// Runs the jobs, each in a savepoint of its own, and commits. Gives who is to be answered what, if it committed.
+    fn transaction(
+        &mut self,
+        batch: Vec<Job>,
+    ) -> (Vec<(Done, Result<(), StoreError>)>, Result<Vec<Commit>, StoreError>) {
+        let mut dones: Vec<(Done, Result<(), StoreError>)> = Vec::with_capacity(batch.len());
+        let mut changes = Vec::new();
+        let mut broken = self.execute("BEGIN IMMEDIATE").err();
+        for job in batch {
+            let result = match &broken {
+                Some(error) => Err(again(error)),
+                None => self.job(job.run, &mut changes),
+            };
+            if broken.is_none() && result.is_err() && self.connection.is_autocommit() {
+                // SQLite gave the whole transaction up: what ran before is undone too.
+                broken = Some(result.as_ref().err().map_or(StoreError::Stopped, again));
+            }
+            dones.push((job.done, result));
+        }
+        let outcome = match broken {
+            Some(error) => Err(error),
+            None => self.execute("COMMIT").map(|()| changes),
+        };
+        if outcome.is_err() && !self.connection.is_autocommit() {
+            let _nothing_open_any_more = self.execute("ROLLBACK");
+        }
+        (dones, outcome)
+    }
+
+    fn job(
+        &mut self,
+        run: Box<dyn FnOnce(&mut dyn selena_core::ports::Tx) -> Result<(), StoreError> + Send>,
+        changes: &mut Vec<Commit>,
+    ) -> Result<(), StoreError> {
+        self.execute("SAVEPOINT job")?;
+        let before = changes.len();
+        let result = run(&mut SqliteTx { connection: &self.connection, changes });
+        let ended = match &result {
+            Ok(()) => self.execute("RELEASE job"),
+            Err(_) if self.connection.is_autocommit() => Ok(()),
+            Err(_) => self.execute("ROLLBACK TO job").and_then(|()| self.execute("RELEASE job")),
+        };
+        let result = result.and(ended);
+        if result.is_err() {
+            changes.truncate(before);
+        }
+        result
+    }
+
+    fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed(sql))?;
+        statement.execute([]).map_err(failed(sql)).map(|_| ())
+    }
+
+    fn prune(&mut self) {
+        self.commits += 1;
+        if self.commits >= COMMITS_BETWEEN_PRUNES {
+            self.commits = 0;
+            let pruned = events::prune(&self.connection).and_then(|()| crate::audit::prune(&self.connection));
+            if let Err(error) = pruned {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old rows were not removed; tried again later"
+                );
+            }
+        }
+    }
+}
+
+/// The same error for another job of the same commit.
+fn again(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::DiskFull => StoreError::DiskFull,
+        other => StoreError::Failed { attempted: "committing", source: other.to_string().into() },
+    }
+}
