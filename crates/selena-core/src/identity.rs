@@ -1,7 +1,376 @@
-//! Who asks.
+//! Who asks: the listener a request came in by, and the token it bears (protocol, sections 1 and 5).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use selena_types::{ManifestEvents, ModuleName, ModulePort, ModuleType, Permission, Secret, TokenHash};
+
+use crate::{ApiError, ports::RunId, rate_limit::SlidingWindow, token};
+
+/// Requests a second that one token may make.
+pub const TOKEN_REQUESTS_PER_SEC: usize = 100;
+/// Requests a second without a valid token that one listener takes.
+pub const ANONYMOUS_REQUESTS_PER_SEC: usize = 20;
+
 /// Where a request came in.
 #[derive(Clone, Debug)]
 pub enum Origin {
+    /// The listener in a module's namespace.
+    Module(Arc<ModuleRun>),
     /// The host's listener.
-    Host,
+    Host(Arc<HostListener>),
+    /// The admin socket; its peer is a person.
+    Admin {
+        /// Who, by the peer's credentials, such as `uid 1000`.
+        who: String,
+    },
+}
+
+/// The host's listener.
+#[derive(Debug)]
+pub struct HostListener {
+    anonymous: SlidingWindow,
+}
+
+/// One start of a module: its token is valid on its own listener and nowhere else.
+#[derive(Debug)]
+pub struct ModuleRun {
+    /// The module.
+    pub name: ModuleName,
+    /// Its type.
+    pub module_type: ModuleType,
+    /// Its port inside the namespace.
+    pub port: Option<ModulePort>,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// Which events it may subscribe to and publish.
+    pub events: ManifestEvents,
+    /// The container run.
+    pub run: RunId,
+    /// Key of its webhooks.
+    pub webhook_secret: Secret,
+    token: TokenHash,
+    boot: Mutex<Option<Secret>>,
+    live: AtomicBool,
+    limit: SlidingWindow,
+    anonymous: SlidingWindow,
+}
+
+/// What a run is made of; see [`ModuleRun::new`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each is the field of `ModuleRun` of that name")]
+pub struct NewRun {
+    pub name: ModuleName,
+    pub module_type: ModuleType,
+    pub port: Option<ModulePort>,
+    pub permissions: Vec<Permission>,
+    pub events: ManifestEvents,
+    pub run: RunId,
+    pub webhook_secret: Secret,
+    pub token: TokenHash,
+    /// The environment of `GET /boot`: `KEY=VALUE`, each ended by NUL.
+    pub boot: Secret,
+}
+
+impl ModuleRun {
+    /// A run whose token is valid until [`ModuleRun::end`].
+    #[must_use]
+    pub fn new(new: NewRun, limits: RequestLimits) -> Self {
+        Self {
+            name: new.name,
+            module_type: new.module_type,
+            port: new.port,
+            permissions: new.permissions,
+            events: new.events,
+            run: new.run,
+            webhook_secret: new.webhook_secret,
+            token: new.token,
+            boot: Mutex::new(Some(new.boot)),
+            live: AtomicBool::new(true),
+            limit: SlidingWindow::new(limits.per_token()),
+            anonymous: SlidingWindow::new(limits.anonymous()),
+        }
+    }
+
+    /// The environment, the first time it is asked for (protocol, section 2, step 6).
+    ///
+    /// # Errors
+    /// [`ApiError::Gone`] ever after.
+    pub fn take_boot(&self) -> Result<Secret, ApiError> {
+        self.boot.lock().expect("nothing panics while it holds the environment").take().ok_or(ApiError::Gone)
+    }
+
+    /// Ends the run: after this returns its token is refused everywhere.
+    pub fn end(&self) {
+        self.live.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Whether requests are limited; measurements lift it (protocol, section 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestLimits {
+    /// As the protocol says.
+    Protocol,
+    /// Not at all.
+    Lifted,
+}
+
+impl RequestLimits {
+    fn per_token(self) -> Option<usize> {
+        (self == Self::Protocol).then_some(TOKEN_REQUESTS_PER_SEC)
+    }
+
+    fn anonymous(self) -> Option<usize> {
+        (self == Self::Protocol).then_some(ANONYMOUS_REQUESTS_PER_SEC)
+    }
+}
+
+/// Who asks, once known.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody known.
+    Anonymous,
+    /// A module, by its run.
+    Module(Arc<ModuleRun>),
+    /// Whoever holds the development token (protocol, section 12).
+    Development,
+    /// A person.
+    Person {
+        /// Who, for the audit log.
+        who: String,
+    },
+}
+
+impl Caller {
+    /// The source its events bear.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Module(run) => run.name.as_str(),
+            Self::Development => "dev-module",
+            Self::Person { .. } => "user",
+        }
+    }
+
+    /// Whom the audit log names.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Person { who } => who,
+            other => other.source(),
+        }
+    }
+
+    /// Whether it has the rights of a `SYSTEM` module.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        match self {
+            Self::Module(run) => run.module_type == ModuleType::System,
+            Self::Development => true,
+            Self::Anonymous | Self::Person { .. } => false,
+        }
+    }
+
+    /// The module it is; the development token counts as one.
+    #[must_use]
+    pub fn module(&self) -> Option<ModuleName> {
+        match self {
+            Self::Module(run) => Some(run.name.clone()),
+            Self::Development => Some(ModuleName::development()),
+            Self::Anonymous | Self::Person { .. } => None,
+        }
+    }
+}
+
+/// The credentials of a request, as far as they were understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credentials<'a> {
+    /// No `Authorization` header.
+    None,
+    /// More than one, another scheme than `Bearer`, or an empty token.
+    Malformed,
+    /// A bearer token.
+    Bearer(&'a str),
+}
+
+/// The tokens that are valid now.
+#[derive(Debug)]
+pub struct Identity {
+    development: Option<TokenHash>,
+    development_limit: SlidingWindow,
+    limits: RequestLimits,
+    current: RwLock<HashMap<TokenHash, ModuleName>>,
+}
+
+impl Identity {
+    /// With the development token, if there is one.
+    #[must_use]
+    pub fn new(development: Option<&Secret>, limits: RequestLimits) -> Self {
+        Self {
+            development: development.map(|token| token::hash(token.expose())),
+            development_limit: SlidingWindow::new(limits.per_token()),
+            limits,
+            current: RwLock::default(),
+        }
+    }
+
+    /// How requests are limited.
+    #[must_use]
+    pub fn limits(&self) -> RequestLimits {
+        self.limits
+    }
+
+    /// The origin of the host's listener.
+    #[must_use]
+    pub fn host_origin(&self) -> Origin {
+        Origin::Host(Arc::new(HostListener { anonymous: SlidingWindow::new(self.limits.anonymous()) }))
+    }
+
+    /// Makes a token the module's current one; the one before is refused from now on.
+    pub fn set_current(&self, module: &ModuleName, token: TokenHash) {
+        let mut current = self.current.write().expect("nothing panics while it holds the tokens");
+        current.retain(|_, owner| owner != module);
+        current.insert(token, module.clone());
+    }
+
+    /// Forgets a removed module's token.
+    pub fn revoke(&self, module: &ModuleName) {
+        self.current.write().expect("nothing panics while it holds the tokens").retain(|_, owner| owner != module);
+    }
+
+    /// Finds out who asks, and whether it may ask once more in this second.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthenticated`], [`ApiError::WrongNamespace`] or [`ApiError::RateLimited`].
+    pub fn authenticate(&self, origin: &Origin, credentials: Credentials<'_>) -> Result<Caller, ApiError> {
+        let hash = match (origin, credentials) {
+            (Origin::Admin { who }, _) => return Ok(Caller::Person { who: who.clone() }),
+            (_, Credentials::Bearer(text)) => token::hash(text),
+            (_, Credentials::None) => return Self::anonymous(origin, Ok(Caller::Anonymous)),
+            (_, Credentials::Malformed) => return Self::anonymous(origin, Err(ApiError::Unauthenticated)),
+        };
+        match origin {
+            Origin::Module(run) if token::same(&run.token, &hash) && run.live.load(Ordering::SeqCst) => {
+                if run.limit.pass() { Ok(Caller::Module(run.clone())) } else { Err(ApiError::RateLimited) }
+            }
+            Origin::Host(_) if self.is_development(&hash) => {
+                if self.development_limit.pass() {
+                    Ok(Caller::Development)
+                } else {
+                    Err(ApiError::RateLimited)
+                }
+            }
+            _ => Self::anonymous(origin, Err(self.refusal(&hash))),
+        }
+    }
+
+    fn is_development(&self, hash: &TokenHash) -> bool {
+        self.development.as_ref().is_some_and(|development| token::same(development, hash))
+    }
+
+    /// Why a token that is not this listener's own is refused.
+    fn refusal(&self, hash: &TokenHash) -> ApiError {
+        let current = self.current.read().expect("nothing panics while it holds the tokens");
+        if self.is_development(hash) || current.contains_key(hash) {
+            ApiError::WrongNamespace
+        } else {
+            ApiError::Unauthenticated
+        }
+    }
+
+    /// Counts a request without a valid token against its listener.
+    fn anonymous(origin: &Origin, outcome: Result<Caller, ApiError>) -> Result<Caller, ApiError> {
+        let window = match origin {
+            Origin::Module(run) => &run.anonymous,
+            Origin::Host(listener) => &listener.anonymous,
+            Origin::Admin { .. } => return outcome,
+        };
+        if window.pass() { outcome } else { Err(ApiError::RateLimited) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(name: &str, token: &str) -> Arc<ModuleRun> {
+        let new = NewRun {
+            name: name.parse().expect("a name"),
+            module_type: ModuleType::Driver,
+            port: None,
+            permissions: vec![],
+            events: ManifestEvents::default(),
+            run: RunId("r".into()),
+            webhook_secret: Secret::new("s".into()),
+            token: token::hash(token),
+            boot: Secret::new("A=B\0".into()),
+        };
+        Arc::new(ModuleRun::new(new, RequestLimits::Protocol))
+    }
+
+    fn identity() -> Identity {
+        Identity::new(Some(&Secret::new("dev".into())), RequestLimits::Protocol)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k02_a_token_is_good_on_its_own_listener_only() {
+        let identity = identity();
+        let (one, two) = (run("one", "t1"), run("two", "t2"));
+        identity.set_current(&one.name, token::hash("t1"));
+        identity.set_current(&two.name, token::hash("t2"));
+        let ask = |origin: &Origin, token| identity.authenticate(origin, Credentials::Bearer(token));
+        assert!(matches!(ask(&Origin::Module(one.clone()), "t1"), Ok(Caller::Module(_))));
+        for origin in [Origin::Module(two.clone()), identity.host_origin()] {
+            assert!(matches!(ask(&origin, "t1"), Err(ApiError::WrongNamespace)));
+        }
+        assert!(matches!(ask(&Origin::Module(one), "dev"), Err(ApiError::WrongNamespace)));
+        assert!(matches!(ask(&identity.host_origin(), "dev"), Ok(Caller::Development)));
+        assert!(matches!(ask(&identity.host_origin(), "nothing"), Err(ApiError::Unauthenticated)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k03_old_tokens_are_unknown_everywhere() {
+        let identity = identity();
+        let first = run("one", "t1");
+        identity.set_current(&first.name, token::hash("t1"));
+        first.end();
+        let on_own = identity.authenticate(&Origin::Module(first.clone()), Credentials::Bearer("t1"));
+        assert!(matches!(on_own, Err(ApiError::WrongNamespace)), "a stopped module's listener takes it no more");
+        identity.set_current(&first.name, token::hash("t2"));
+        let on_host = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t1"));
+        assert!(matches!(on_host, Err(ApiError::Unauthenticated)), "an earlier start's");
+        let stopped = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t2"));
+        assert!(matches!(stopped, Err(ApiError::WrongNamespace)), "a current one, on the host");
+        identity.revoke(&first.name);
+        let removed = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t2"));
+        assert!(matches!(removed, Err(ApiError::Unauthenticated)), "a removed module's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k09_without_a_valid_token_twenty_a_second() {
+        let identity = identity();
+        let own = run("one", "t1");
+        let origin = Origin::Module(own.clone());
+        let limited = |credentials| {
+            (0..50)
+                .filter(|_| !matches!(identity.authenticate(&origin, credentials), Err(ApiError::RateLimited)))
+                .count()
+        };
+        assert_eq!(limited(Credentials::Bearer("wrong")), 20);
+        assert_eq!(limited(Credentials::None), 0, "all without a valid token share the window");
+        assert!(identity.authenticate(&origin, Credentials::Bearer("t1")).is_ok(), "the module itself is not hit");
+    }
+
+    #[test]
+    fn the_environment_is_given_once() {
+        let run = run("one", "t");
+        assert!(run.take_boot().is_ok());
+        assert!(matches!(run.take_boot(), Err(ApiError::Gone)));
+    }
 }

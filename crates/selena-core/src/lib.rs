@@ -1,8 +1,30 @@
-//! What the hub decides.
-pub mod identity;
-pub mod modules;
-pub mod ports;
+//! What the hub decides: modules, devices, events, permissions.
+//!
+//! Entry points: [`Api`], the one door of both wires, and [`Modules`], the life of installed modules.
+//! What it needs from the world it declares in [`ports`]: it knows nothing of SQL, of Docker, of axum and of the page.
 
-/// The module API.
-#[derive(Debug)]
-pub struct Api {}
+mod access;
+mod api;
+mod audit;
+mod delivery;
+mod devices;
+mod error;
+pub mod identity;
+mod modules;
+pub mod ports;
+mod rate_limit;
+mod signature;
+mod subscriptions;
+mod token;
+mod transact;
+mod webhook_url;
+
+pub use access::{Operation, Right, Rule};
+pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
+pub use delivery::Outgoing;
+pub use error::{ApiError, chain};
+pub use modules::{
+    Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
+    Upload,
+};
+pub use subscriptions::Subscription;

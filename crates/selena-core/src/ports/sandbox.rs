@@ -206,6 +206,10 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
     fn usage(&self, run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>>;
 
     /// The last bytes of a module's or trial's output, standard output and error interleaved, at most `max_bytes`.
-    fn logs(&self, module: &ModuleName, purpose: ContainerPurpose, max_bytes: usize)
-    -> BoxFuture<'_, Result<String, SandboxError>>;
+    fn logs(
+        &self,
+        module: &ModuleName,
+        purpose: ContainerPurpose,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<String, SandboxError>>;
 }

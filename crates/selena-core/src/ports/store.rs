@@ -15,6 +15,9 @@ pub enum StoreError {
     /// No disk space is left.
     #[error("the disk is full: nothing was stored")]
     DiskFull,
+    /// The job itself wanted its changes rolled back.
+    #[error("the job rolled its changes back")]
+    RolledBack,
     /// The store has stopped.
     #[error("the store has stopped")]
     Stopped,
@@ -62,6 +65,8 @@ pub trait Rows {
     fn modules(&self) -> Result<Vec<ModuleRecord>, StoreError>;
     /// All devices, in the order they were registered.
     fn devices(&self) -> Result<Vec<Device>, StoreError>;
+    /// How many devices a module has.
+    fn device_count(&self, module: &ModuleName) -> Result<usize, StoreError>;
     /// One device.
     fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError>;
     /// The states a device had, newest first, those set after `since` (Unix seconds) if given, at most `limit`.

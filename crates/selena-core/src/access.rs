@@ -1,0 +1,175 @@
+//! Who may do what: the one permission table of both wires (protocol, section 3).
+//!
+//! Every operation of the hub is an [`Operation`]; [`Operation::rule`] is exhaustive, so one without a rule does not compile,
+//! and a route is registered only together with its operation.
+
+use selena_types::{ModuleType, Permission};
+
+use crate::{ApiError, identity::Caller};
+
+/// Something a caller can ask of the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is named as its route in section 5 of the protocol")]
+pub enum Operation {
+    Boot,
+    Health,
+    SystemInfo,
+    DeviceList,
+    DeviceGet,
+    DeviceHistory,
+    DeviceRegister,
+    DeviceSetState,
+    DeviceDelete,
+    EventPublish,
+    EventSubscribe,
+    EventUnsubscribe,
+    EventList,
+    EventStream,
+    ModuleList,
+    ModuleInstall,
+    ModuleStop,
+    ModuleGet,
+    ModuleStart,
+    ModuleRestart,
+    ModuleRemove,
+    ModuleLogs,
+    ModuleStatusStream,
+    ModuleConsent,
+    AuditList,
+}
+
+/// What a type of module needs for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// It never may.
+    No,
+    /// It may with this permission.
+    With(Permission),
+}
+
+/// Who may do an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Also without a token; the answer may then say less.
+    pub public: bool,
+    /// `INTEGRATION` modules.
+    pub integration: Right,
+    /// `DRIVER` and `IMPORT_SOURCE` modules.
+    pub driver: Right,
+    /// `AUTOMATION` and `UI` modules.
+    pub automation: Right,
+    /// `SYSTEM` modules and the development token.
+    pub system: bool,
+    /// People.
+    pub people: bool,
+    /// The permission a refusal names.
+    pub names: Permission,
+}
+
+impl Rule {
+    const fn modules(permission: Permission) -> Self {
+        let with = Right::With(permission);
+        Self {
+            public: false,
+            integration: with,
+            driver: with,
+            automation: with,
+            system: true,
+            people: true,
+            names: permission,
+        }
+    }
+
+    const fn hub(permission: Permission) -> Self {
+        Self { integration: Right::No, driver: Right::No, automation: Right::No, ..Self::modules(permission) }
+    }
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: &'static [Self] = &[
+        Self::Boot,
+        Self::Health,
+        Self::SystemInfo,
+        Self::DeviceList,
+        Self::DeviceGet,
+        Self::DeviceHistory,
+        Self::DeviceRegister,
+        Self::DeviceSetState,
+        Self::DeviceDelete,
+        Self::EventPublish,
+        Self::EventSubscribe,
+        Self::EventUnsubscribe,
+        Self::EventList,
+        Self::EventStream,
+        Self::ModuleList,
+        Self::ModuleInstall,
+        Self::ModuleStop,
+        Self::ModuleGet,
+        Self::ModuleStart,
+        Self::ModuleRestart,
+        Self::ModuleRemove,
+        Self::ModuleLogs,
+        Self::ModuleStatusStream,
+        Self::ModuleConsent,
+        Self::AuditList,
+    ];
+
+    /// The operation's row of the table in section 3.
+    #[must_use]
+    pub const fn rule(self) -> Rule {
+        use Permission::{
+            DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, ModulesManage, ModulesRead, SystemRead,
+        };
+        match self {
+            Self::Boot | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
+            Self::SystemInfo => Rule { public: true, ..Rule::hub(SystemRead) },
+            Self::DeviceList | Self::DeviceGet | Self::DeviceHistory => Rule::modules(DeviceRead),
+            Self::DeviceRegister | Self::DeviceSetState => Rule { automation: Right::No, ..Rule::modules(DeviceWrite) },
+            Self::DeviceDelete => Rule { integration: Right::No, automation: Right::No, ..Rule::modules(DeviceWrite) },
+            Self::EventPublish => Rule::modules(EventsPublish),
+            Self::EventSubscribe | Self::EventUnsubscribe => Rule { people: false, ..Rule::modules(EventsSubscribe) },
+            Self::EventList | Self::EventStream => Rule::modules(EventsSubscribe),
+            Self::ModuleList => Rule::hub(ModulesRead),
+            Self::AuditList => Rule { system: false, ..Rule::hub(SystemRead) },
+            Self::ModuleInstall
+            | Self::ModuleStop
+            | Self::ModuleGet
+            | Self::ModuleStart
+            | Self::ModuleRestart
+            | Self::ModuleRemove
+            | Self::ModuleLogs
+            | Self::ModuleStatusStream
+            | Self::ModuleConsent => Rule::hub(ModulesManage),
+        }
+    }
+
+    /// Whether the caller may do it.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthenticated`] without a token, [`ApiError::PermissionMissing`] with one that does not grant it.
+    pub fn check(self, caller: &Caller) -> Result<(), ApiError> {
+        let rule = self.rule();
+        let allowed = match caller {
+            Caller::Anonymous if rule.public => true,
+            Caller::Anonymous => return Err(ApiError::Unauthenticated),
+            Caller::Person { .. } => rule.people,
+            Caller::Development => rule.system,
+            Caller::Module(_) if matches!(self, Self::Boot | Self::Health) => true,
+            Caller::Module(run) => {
+                let right = match run.module_type {
+                    ModuleType::System => return if rule.system { Ok(()) } else { Err(Self::missing(rule)) },
+                    ModuleType::Integration => rule.integration,
+                    ModuleType::Driver | ModuleType::ImportSource => rule.driver,
+                    ModuleType::Automation | ModuleType::Ui => rule.automation,
+                };
+                matches!(right, Right::With(permission) if run.permissions.contains(&permission))
+            }
+        };
+        if allowed { Ok(()) } else { Err(Self::missing(rule)) }
+    }
+
+    fn missing(rule: Rule) -> ApiError {
+        ApiError::PermissionMissing(rule.names)
+    }
+}

@@ -1,0 +1,188 @@
+//! Why the hub did not do what was asked; each has one status on the wire.
+
+use selena_types::{ModuleName, Permission, Problems};
+
+use crate::ports::{PackageError, SandboxError, StoreError};
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No token, or one that is not valid any more: 401.
+    #[error("a valid token is needed: send `Authorization: Bearer <token>`")]
+    Unauthenticated,
+    /// The token is another listener's: 403 `token_wrong_namespace`.
+    #[error("this token is not valid on this listener")]
+    WrongNamespace,
+    /// The manifest does not grant it: 403 `permission_denied`.
+    #[error("Permission '{0}' not granted in manifest.json")]
+    PermissionMissing(Permission),
+    /// It is refused to this caller, with a code of its own: 403.
+    #[error("{detail}")]
+    Forbidden {
+        /// The machine's word.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// Too many requests: 429.
+    #[error("too many requests: wait a second and try again")]
+    RateLimited,
+    /// There is no such thing: 404.
+    #[error("{0} not found")]
+    NotFound(&'static str),
+    /// The body breaks a rule: 422.
+    #[error("{0}")]
+    Invalid(Problems),
+    /// The package breaks a rule of its own: 422 with this code.
+    #[error("{detail}")]
+    Unprocessable {
+        /// The machine's word.
+        code: String,
+        /// For people.
+        detail: String,
+    },
+    /// It does not go with what is there: 409.
+    #[error("{detail}")]
+    Conflict {
+        /// The machine's word.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
+    /// It was there once: 410.
+    #[error("this was fetched already; it is given once per container start")]
+    Gone,
+    /// The package's trial failed: 400 `sandbox_failed`.
+    #[error("{detail}")]
+    TrialFailed {
+        /// For people.
+        detail: String,
+        /// The last 64 KiB of what the package printed.
+        output: String,
+        /// What the trial saw.
+        report: Box<crate::modules::TrialReport>,
+    },
+    /// The module did not become healthy: 400 `health_timeout`.
+    #[error("module `{name}` did not answer GET /health with 200: {detail}")]
+    Unhealthy {
+        /// The module.
+        name: ModuleName,
+        /// Why, for people.
+        detail: String,
+    },
+    /// The container engine does not answer: 503 `engine_down`.
+    #[error("the container engine does not answer; the hub tries again by itself. {0}")]
+    EngineDown(String),
+    /// The container could not be made or started: 400 `module_image_error` or `container_error`.
+    #[error("module `{name}` could not be started: {detail}")]
+    Container {
+        /// The module.
+        name: ModuleName,
+        /// The machine's word.
+        code: &'static str,
+        /// Why, for people.
+        detail: String,
+    },
+    /// No disk space is left: 507.
+    #[error("the disk is full: remove a module or data, then try again")]
+    DiskFull,
+    /// This hub does not have the part that was asked for: 503.
+    #[error("{0} is not available here")]
+    Unavailable(&'static str),
+    /// Something failed inside: 500; the causes are in the journal.
+    #[error("the hub could not do this; its journal says why")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ApiError {
+    /// An error of the hub's own.
+    pub fn internal(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Internal(Box::new(source))
+    }
+
+    /// The machine's word for it.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::WrongNamespace => "token_wrong_namespace",
+            Self::PermissionMissing(_) => "permission_denied",
+            Self::Forbidden { code, .. } | Self::Conflict { code, .. } | Self::Container { code, .. } => code,
+            Self::RateLimited => "rate_limited",
+            Self::NotFound(_) => "not_found",
+            Self::Invalid(_) => "validation_error",
+            Self::Unprocessable { code, .. } => code,
+            Self::Gone => "gone",
+            Self::TrialFailed { .. } => "sandbox_failed",
+            Self::Unhealthy { .. } => "health_timeout",
+            Self::EngineDown(_) => "engine_down",
+            Self::DiskFull => "disk_full",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// A limit that is reached: 409 `limit_<what>`.
+    pub(crate) fn limit(code: &'static str, detail: String) -> Self {
+        Self::Conflict { code, detail }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::DiskFull,
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<Problems> for ApiError {
+    fn from(problems: Problems) -> Self {
+        Self::Invalid(problems)
+    }
+}
+
+impl From<crate::token::NoRandomness> for ApiError {
+    fn from(error: crate::token::NoRandomness) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<PackageError> for ApiError {
+    fn from(error: PackageError) -> Self {
+        match error {
+            PackageError::Refused { code, message } => Self::Unprocessable { code: code.to_owned(), detail: message },
+            PackageError::DiskFull => Self::DiskFull,
+            PackageError::Io(_) => Self::internal(error),
+        }
+    }
+}
+
+impl ApiError {
+    /// What the sandbox said, about a module.
+    pub(crate) fn sandbox(name: &ModuleName, error: SandboxError) -> Self {
+        let detail = chain(&error);
+        match error {
+            SandboxError::EngineDown { .. } => Self::EngineDown(detail),
+            SandboxError::DiskFull { .. } => Self::DiskFull,
+            SandboxError::Image(_) => Self::Container { name: name.clone(), code: "module_image_error", detail },
+            SandboxError::RunEnded => Self::Unhealthy { name: name.clone(), detail },
+            SandboxError::Engine { .. } | SandboxError::System { .. } => {
+                Self::Container { name: name.clone(), code: "container_error", detail }
+            }
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

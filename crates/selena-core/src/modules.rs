@@ -1,4 +1,0 @@
-//! Modules.
-/// What is stored of a module.
-#[derive(Clone, Debug)]
-pub struct ModuleRecord {}

@@ -1,0 +1,162 @@
+//! Starting a container with its token, its environment and its listener; and ending a run.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use selena_types::{Manifest, ModuleState, Secret};
+use tokio_util::sync::CancellationToken;
+
+use super::{ModuleRecord, Modules, about, slot::Active};
+use crate::{
+    Api, ApiError,
+    identity::{ModuleRun, NewRun, Origin},
+    ports::{Command, ContainerPurpose, ContainerSpec},
+    token,
+};
+
+/// How long a module may take to answer `GET /health` with 200 after its start (protocol, section 2, step 8).
+pub(super) const HEALTH_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a module has to end by itself when it is stopped.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What a run is started from.
+pub(super) struct Launch<'a> {
+    /// The API it talks to: the hub's, or a trial's.
+    pub(super) api: &'a Arc<Api>,
+    pub(super) manifest: &'a Manifest,
+    pub(super) spec: ContainerSpec,
+    pub(super) webhook_secret: Secret,
+}
+
+impl Modules {
+    /// What a module's container is made of.
+    pub(super) fn spec(&self, record: &ModuleRecord, manifest: &Manifest) -> ContainerSpec {
+        let runtime = manifest.runtime_with(record.has_main_py);
+        ContainerSpec {
+            purpose: ContainerPurpose::Module,
+            module: record.name.clone(),
+            version: record.version.clone(),
+            port: record.port,
+            uid: record.uid,
+            command: Command { runtime, entry_point: manifest.entry_point_with(runtime).unwrap_or_default() },
+            package_dir: self.package_dir(&record.name),
+            data_image: self.data_image(&record.name),
+            resources: manifest.resources.clone(),
+        }
+    }
+
+    /// Starts a container and serves its listener. Gives the run and the hash of its token.
+    pub(super) async fn launch(&self, launch: Launch<'_>) -> Result<(Active, selena_types::TokenHash), ApiError> {
+        let name = launch.manifest.name.clone();
+        let token = token::new_token()?;
+        let hash = token::hash(token.expose());
+        let boot = environment(launch.manifest, &token, &launch.webhook_secret);
+        let started = self.parts.sandbox.start(launch.spec).await.map_err(|error| ApiError::sandbox(&name, error))?;
+        let exit = self.exits.watch(&started.run);
+        let new = NewRun {
+            name: name.clone(),
+            module_type: launch.manifest.module_type,
+            port: launch.manifest.port,
+            permissions: launch.manifest.permissions.clone(),
+            events: launch.manifest.events.clone(),
+            run: started.run.clone(),
+            webhook_secret: launch.webhook_secret,
+            token: hash.clone(),
+            boot,
+        };
+        let run = Arc::new(ModuleRun::new(new, launch.api.identity().limits()));
+        launch.api.identity().set_current(&name, hash.clone());
+        let origin = Origin::Module(run.clone());
+        match self.parts.listeners.serve(started.listener, launch.api.clone(), origin) {
+            Ok(served) => Ok((Active { run, served, exit, supervision: CancellationToken::new() }, hash)),
+            Err(error) => {
+                self.stop_container(&started.run).await;
+                Err(ApiError::internal(error))
+            }
+        }
+    }
+
+    /// Starts a module and waits until it is healthy. Gives its record as it then is, which is not stored yet.
+    pub(super) async fn bring_up(&self, record: &ModuleRecord) -> Result<(Active, ModuleRecord), ApiError> {
+        let manifest = self.manifest(record)?;
+        let sealed = self.parts.sealer.open(&secret_context(record), &record.webhook_secret);
+        let secret = sealed.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let webhook_secret = Secret::new(secret.ok_or_else(|| ApiError::Container {
+            name: record.name.clone(),
+            code: "secret_corrupt",
+            detail: "its webhook secret does not open; remove the module and install it again".to_owned(),
+        })?);
+        let spec = self.spec(record, &manifest);
+        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret };
+        let (active, token) = self.launch(launch).await?;
+        if let Err(error) = self.until_healthy(&active, &manifest).await {
+            self.end(&active).await;
+            return Err(error);
+        }
+        let up = ModuleRecord {
+            state: ModuleState::Running,
+            error: None,
+            token: Some(token),
+            started_at: Some(Timestamp::now()),
+            ..record.clone()
+        };
+        Ok((active, up))
+    }
+
+    /// Ends a run: its token, its subscriptions, its listener, its container.
+    pub(super) async fn end(&self, active: &Active) {
+        self.detach(active, &self.parts.api);
+        self.stop_container(&active.run.run).await;
+    }
+
+    /// Ends what the hub holds of a run; the container is not touched.
+    pub(super) fn detach(&self, active: &Active, api: &Api) {
+        active.supervision.cancel();
+        active.run.end();
+        api.subscriptions().end_run(&active.run);
+        active.served.shut_down();
+        self.parts.calls.forget(&active.run.run);
+        self.exits.forget(&active.run.run);
+    }
+
+    pub(super) async fn stop_container(&self, run: &crate::ports::RunId) {
+        if let Err(error) = self.parts.sandbox.stop(run, STOP_GRACE).await {
+            tracing::warn!(%run, error = &error as &dyn std::error::Error, "a container was not stopped; tried again later");
+        }
+    }
+
+    /// Stores that a start failed, and why.
+    pub(super) async fn save_failed_start(&self, slot: &super::slot::Slot, error: &ApiError) -> Result<(), ApiError> {
+        let reason = error.to_string();
+        let waits = matches!(error, ApiError::EngineDown(_));
+        let state = if waits { ModuleState::Ready } else { ModuleState::Error };
+        let record = ModuleRecord { state, error: Some(reason.clone()), ..slot.record() };
+        let event = (!waits).then(|| ("module.error", about(&record, Some(&reason))));
+        self.save(slot, record, event).await
+    }
+}
+
+/// What a sealed webhook secret is bound to: a secret moved to another module's row does not open.
+pub(super) fn secret_context(record: &ModuleRecord) -> String {
+    format!("webhook-secret/{}", record.name)
+}
+
+/// The environment of `GET /boot` (protocol, section 2): `KEY=VALUE`, each ended by NUL.
+fn environment(manifest: &Manifest, token: &Secret, webhook_secret: &Secret) -> Secret {
+    const CORE_URL: &str = "http://localhost:7070/api/v1";
+    let port = manifest.port.map(|port| port.to_string()).unwrap_or_default();
+    let mut text = String::new();
+    for (key, value) in [
+        ("SELENA_MODULE_TOKEN", token.expose()),
+        ("SELENA_WEBHOOK_SECRET", webhook_secret.expose()),
+        ("SELENA_CORE_URL", CORE_URL),
+        ("SELENA_MODULE_NAME", manifest.name.as_str()),
+        ("SELENA_MODULE_PORT", &port),
+        ("SELENA_INSTALL_PATH", "/app"),
+        ("MODULE_TOKEN", token.expose()),
+        ("SELENA_CORE_API", CORE_URL),
+    ] {
+        write!(text, "{key}={value}\0").expect("a String takes all");
+    }
+    Secret::new(text)
+}

@@ -1,0 +1,51 @@
+//! What is known and what runs of one module.
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ModuleRecord, exits::ExitWatch};
+use crate::{identity::ModuleRun, ports::ServedListener};
+
+/// One module. Whoever changes it holds `live`.
+#[derive(Debug)]
+pub(super) struct Slot {
+    record: Mutex<ModuleRecord>,
+    pub(super) live: tokio::sync::Mutex<Live>,
+}
+
+/// What runs of a module.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// Its run.
+    pub(super) active: Option<Active>,
+    /// A start that waits for its back-off; cancelled if something else is decided.
+    pub(super) retry: Option<CancellationToken>,
+    /// Whether it was removed while somebody waited for the lock.
+    pub(super) removed: bool,
+}
+
+/// A run that is served.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) run: Arc<ModuleRun>,
+    pub(super) served: Arc<dyn ServedListener>,
+    pub(super) exit: ExitWatch,
+    /// Ends its supervision.
+    pub(super) supervision: CancellationToken,
+}
+
+impl Slot {
+    pub(super) fn new(record: ModuleRecord) -> Self {
+        Self { record: Mutex::new(record), live: tokio::sync::Mutex::default() }
+    }
+
+    /// The module as it was last stored.
+    pub(super) fn record(&self) -> ModuleRecord {
+        self.record.lock().expect("nothing panics while it holds a record").clone()
+    }
+
+    pub(super) fn set_record(&self, record: ModuleRecord) {
+        *self.record.lock().expect("nothing panics while it holds a record") = record;
+    }
+}

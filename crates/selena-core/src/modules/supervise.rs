@@ -1,0 +1,212 @@
+//! Watching a run: its end, its health, and what follows from them (protocol, sections 2 and 4).
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use selena_types::{ModuleState, RuntimeMode};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ModuleRecord, Modules, about,
+    health::HEALTH_TIMEOUT,
+    slot::{Active, Live, Slot},
+};
+use crate::{
+    ApiError,
+    ports::{EngineState, ExitCause, RunId},
+};
+
+/// How often a running module is asked for its health.
+const HEALTH_PERIOD: Duration = Duration::from_secs(30);
+/// How many failures in a row count as a crash.
+const FAILURES: u32 = 3;
+/// So many crashes within [`CRASH_WINDOW`] end in quarantine.
+const QUARANTINE_CRASHES: usize = 5;
+/// In what time crashes are counted.
+const CRASH_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+/// The longest pause before a restart; the first is 1 s, and it doubles.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
+
+impl Modules {
+    /// Keeps a run and watches it from now on.
+    pub(super) async fn supervise(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        active: Active,
+    ) -> Result<(), ApiError> {
+        let (modules, slot) = (self.clone(), slot.clone());
+        let (run, mut exit, ended) = (active.run.clone(), active.exit.clone(), active.supervision.clone());
+        self.tasks.spawn(async move {
+            let reason = tokio::select! {
+                () = ended.cancelled() => return,
+                cause = exit.ended() => Crash::Ended(cause),
+                why = modules.unhealthy(&run.run, run.port) => Crash::Unhealthy(why),
+            };
+            modules.crashed(&slot, &run.run, reason).await;
+        });
+        live.active = Some(active);
+        Ok(())
+    }
+
+    /// Resolves when the module failed to answer three times in a row.
+    async fn unhealthy(&self, run: &RunId, port: Option<selena_types::ModulePort>) -> String {
+        let Some(port) = port else { return std::future::pending().await };
+        let mut tick = interval_at(Instant::now() + HEALTH_PERIOD, HEALTH_PERIOD);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failures = 0;
+        loop {
+            tick.tick().await;
+            let Err(mut why) = self.ask_health(run, port).await else {
+                failures = 0;
+                continue;
+            };
+            failures += 1;
+            while failures < FAILURES {
+                sleep(HEALTH_TIMEOUT).await;
+                match self.ask_health(run, port).await {
+                    Ok(()) => failures = 0,
+                    Err(again) => {
+                        failures += 1;
+                        why = again;
+                    }
+                }
+                if failures == 0 {
+                    break;
+                }
+            }
+            if failures >= FAILURES {
+                return why;
+            }
+        }
+    }
+
+    /// A run crashed: count it, and decide.
+    async fn crashed(self: &Arc<Self>, slot: &Arc<Slot>, run: &RunId, crash: Crash) {
+        let mut live = slot.live.lock().await;
+        if live.active.as_ref().is_none_or(|active| active.run.run != *run) {
+            return;
+        }
+        let Some(active) = live.active.take() else { return };
+        self.end(&active).await;
+        let record = slot.record();
+        let outcome = if crash.is_of_the_engine(&self.parts.sandbox.engine().borrow()) {
+            let waiting = ModuleRecord {
+                state: ModuleState::Ready,
+                error: Some("waits for the container engine".into()),
+                ..record
+            };
+            self.save(slot, waiting, None).await
+        } else if crash.is_regular_end(record.runtime_mode) {
+            let ready = ModuleRecord { state: ModuleState::Ready, error: None, ..record };
+            let event = ("module.stopped", about(&ready, Some("it ended by itself")));
+            self.save(slot, ready, Some(event)).await
+        } else {
+            self.count_crash(slot, &mut live, &crash.reason()).await
+        };
+        self.log_unsaved(slot, outcome);
+    }
+
+    /// Counts a crash, and plans the next start or the quarantine.
+    async fn count_crash(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, reason: &str) -> Result<(), ApiError> {
+        let now = Timestamp::now();
+        let mut record = slot.record();
+        record.crashes.retain(|at| now.duration_since(*at) < CRASH_WINDOW);
+        record.crashes.push(now);
+        tracing::warn!(module = %record.name, reason, crashes = record.crashes.len(), "a module crashed");
+        self.parts.api.announce("module.crashed", about(&record, Some(reason))).await?;
+        if record.crashes.len() >= QUARANTINE_CRASHES {
+            record.state = ModuleState::Quarantined;
+            record.error =
+                Some(format!("it crashed {QUARANTINE_CRASHES} times in 10 minutes, the last time: {reason}"));
+            let event = ("module.quarantined", about(&record, Some(reason)));
+            return self.save(slot, record, Some(event)).await;
+        }
+        let pause = back_off(record.crashes.len());
+        record.state = ModuleState::Error;
+        record.error = Some(format!("{reason}; it is started again in {} s", pause.as_secs()));
+        self.save(slot, record, None).await?;
+        self.start_later(slot, live, pause);
+        Ok(())
+    }
+
+    /// Starts a module after a pause, unless something else is decided meanwhile.
+    fn start_later(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, pause: Duration) {
+        let cancel = CancellationToken::new();
+        live.retry = Some(cancel.clone());
+        let (modules, slot) = (self.clone(), slot.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = modules.shutdown.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            let mut live = slot.live.lock().await;
+            if cancel.is_cancelled() {
+                return;
+            }
+            live.retry = None;
+            if let Err(error) = modules.start_locked(&slot, &mut live, false).await {
+                modules.after_failed_start(&slot, &mut live, &error).await;
+            }
+        });
+    }
+
+    /// A start nobody waits for failed: it counts as a crash, unless it is not the module's fault.
+    pub(super) async fn after_failed_start(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, error: &ApiError) {
+        if !matches!(error, ApiError::EngineDown(_) | ApiError::NotFound(_)) {
+            let outcome = self.count_crash(slot, live, &error.to_string()).await;
+            self.log_unsaved(slot, outcome);
+        }
+    }
+
+    fn log_unsaved(&self, slot: &Slot, outcome: Result<(), ApiError>) {
+        if let Err(error) = outcome {
+            let name = slot.record().name;
+            tracing::error!(module = %name, error = &error as &dyn std::error::Error, "what became of a module was not stored");
+        }
+    }
+}
+
+/// How a run failed.
+#[derive(Debug)]
+enum Crash {
+    Ended(ExitCause),
+    Unhealthy(String),
+}
+
+impl Crash {
+    fn reason(&self) -> String {
+        match self {
+            Self::Ended(cause) => format!("it ended: {cause}"),
+            Self::Unhealthy(why) => format!("it failed {FAILURES} health checks: {why}"),
+        }
+    }
+
+    /// Whether it is not the module's fault: the engine itself went away.
+    fn is_of_the_engine(&self, engine: &EngineState) -> bool {
+        matches!(self, Self::Ended(ExitCause::Gone)) && *engine != EngineState::Up
+    }
+
+    fn is_regular_end(&self, mode: RuntimeMode) -> bool {
+        matches!(self, Self::Ended(ExitCause::Code(0))) && mode != RuntimeMode::AlwaysOn
+    }
+}
+
+/// The pause before the start that follows the n-th crash.
+fn back_off(crashes: usize) -> Duration {
+    let doublings = u32::try_from(crashes.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
+    Duration::from_secs(1 << doublings).min(LONGEST_BACK_OFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r05_back_off_doubles_from_one_to_sixty_seconds() {
+        let pauses: Vec<_> = (1..=9).map(|crashes| back_off(crashes).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+}
