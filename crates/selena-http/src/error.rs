@@ -1,0 +1,92 @@
+//! Errors as answers: `{"detail","code"}` (protocol, section 5).
+
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use selena_core::ApiError;
+use serde_json::{Value, json};
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The core's.
+    Api(ApiError),
+    /// Of HTTP itself.
+    Http(StatusCode, &'static str, String),
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self::Http(status, code, detail.into())
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<selena_types::Problems> for Failure {
+    fn from(problems: selena_types::Problems) -> Self {
+        Self::Api(problems.into())
+    }
+}
+
+fn status(error: &ApiError) -> StatusCode {
+    match error {
+        ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ApiError::WrongNamespace | ApiError::PermissionMissing(_) | ApiError::Forbidden { .. } => StatusCode::FORBIDDEN,
+        ApiError::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+        ApiError::Invalid(_) | ApiError::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        ApiError::Conflict { .. } => StatusCode::CONFLICT,
+        ApiError::Gone => StatusCode::GONE,
+        ApiError::TrialFailed { .. } | ApiError::Unhealthy { .. } | ApiError::Container { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+        ApiError::EngineDown(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+        ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn body(error: &ApiError) -> Value {
+    match error {
+        ApiError::Invalid(problems) => {
+            // A problem of a manifest has a code of its own, and then so has the answer.
+            let manifest = problems.0.iter().find(|problem| problem.code.starts_with("manifest_"));
+            json!({ "detail": problems, "code": manifest.map_or(error.code(), |problem| &problem.code) })
+        }
+        ApiError::TrialFailed { output, report, .. } => json!({
+            "detail": error.to_string(), "code": error.code(), "sandbox_output": output, "report": report,
+        }),
+        other => json!({ "detail": other.to_string(), "code": other.code() }),
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let error = match self {
+            Self::Http(status, code, detail) => {
+                return (status, Json(json!({ "detail": detail, "code": code }))).into_response();
+            }
+            Self::Api(error) => error,
+        };
+        if matches!(error, ApiError::Internal(_)) {
+            tracing::error!(error = &error as &dyn std::error::Error, "a request failed inside the hub");
+        }
+        let mut response = (status(&error), Json(body(&error))).into_response();
+        let extra: Option<(HeaderName, &'static str)> = match error {
+            ApiError::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            ApiError::RateLimited => Some((header::RETRY_AFTER, "1")),
+            _ => None,
+        };
+        if let Some((name, value)) = extra {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}

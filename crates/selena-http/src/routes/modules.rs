@@ -1,0 +1,127 @@
+//! Modules (protocol, section 2).
+
+use std::convert::Infallible;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{
+        IntoResponse,
+        sse::{Event as Line, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, stream};
+use selena_core::{ApiError, Progress, identity::Caller};
+use selena_types::{ModuleName, ModuleState};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::{body::JsonBody, context::Context, error::Failure};
+
+/// A text that is no module name names no module.
+fn name(text: &str) -> Result<ModuleName, ApiError> {
+    text.parse().map_err(|_| ApiError::NotFound("module"))
+}
+
+fn state(name: &ModuleName, status: ModuleState) -> Json<Value> {
+    Json(json!({ "name": name, "status": status }))
+}
+
+pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+    let summaries: Vec<_> = context.api.modules()?.records().iter().map(|record| record.summary()).collect();
+    Ok(Json(json!({ "modules": summaries })))
+}
+
+pub(crate) async fn show(State(context): State<Context>, Path(module): Path<String>) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.modules()?.details(&name(&module)?)?))
+}
+
+pub(crate) async fn start(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let name = name(&module)?;
+    let status = context.api.modules()?.start(&name, caller.subject()).await?;
+    Ok(state(&name, status))
+}
+
+pub(crate) async fn stop(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let name = name(&module)?;
+    let status = context.api.modules()?.stop(&name, caller.subject()).await?;
+    Ok(state(&name, status))
+}
+
+pub(crate) async fn restart(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let name = name(&module)?;
+    let status = context.api.modules()?.restart(&name, caller.subject()).await?;
+    Ok(state(&name, status))
+}
+
+pub(crate) async fn remove(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<StatusCode, Failure> {
+    context.api.modules()?.remove(&name(&module)?, caller.subject()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(crate) async fn logs(
+    State(context): State<Context>,
+    Path(module): Path<String>,
+) -> Result<impl IntoResponse, Failure> {
+    let logs = context.api.modules()?.logs(&name(&module)?).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], logs))
+}
+
+pub(crate) async fn awaited_consent(
+    State(context): State<Context>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.modules()?.awaited_consent(&name(&module)?)?))
+}
+
+pub(crate) async fn consent(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+    JsonBody(shown): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.modules()?.consent(&name(&module)?, &shown, caller.subject()).await?))
+}
+
+pub(crate) async fn refuse_consent(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<StatusCode, Failure> {
+    context.api.modules()?.refuse_consent(&name(&module)?, caller.subject()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Every step of an install or start until it is over.
+pub(crate) async fn status_stream(
+    State(context): State<Context>,
+    Path(module): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {
+    let mut receiver = context.api.modules()?.follow(&name(&module)?)?;
+    receiver.mark_changed();
+    let steps = stream::unfold(Some(receiver), |receiver| async {
+        let mut receiver: watch::Receiver<Progress> = receiver?;
+        receiver.changed().await.ok()?;
+        let progress = receiver.borrow_and_update().clone();
+        let line = Line::default().json_data(&progress).ok()?;
+        Some((Ok(line), (!progress.is_last()).then_some(receiver)))
+    });
+    Ok(Sse::new(steps).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,145 @@
+//! Listeners and their connections.
+
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use nix::sys::socket::{Shutdown, shutdown};
+use selena_core::{
+    Api,
+    identity::Origin,
+    ports::{ListenerHost, ServedListener},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{context::Context, router};
+
+/// Most connections of one listener (series R, R12).
+const MAX_CONNECTIONS: usize = 64;
+/// How long the head of a request may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait after an error of `accept`, which is usually a lack of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the API.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Server;
+
+impl ListenerHost for Server {
+    fn serve(&self, listener: OwnedFd, api: Arc<Api>, origin: Origin) -> io::Result<Arc<dyn ServedListener>> {
+        let listener = std::net::TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let shutdown_fd = listener.try_clone()?;
+        let port = listener.local_addr()?.port();
+        let router = router::router(Context { api, origin, port: Some(port) });
+        let ended = CancellationToken::new();
+        tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, router, ended.clone()));
+        Ok(Arc::new(Served { listener: shutdown_fd, ended }))
+    }
+}
+
+/// A TCP listener that is served.
+#[derive(Debug)]
+struct Served {
+    listener: std::net::TcpListener,
+    ended: CancellationToken,
+}
+
+impl ServedListener for Served {
+    fn shut_down(&self) {
+        // Also if another process holds a copy of the descriptor: nothing is accepted on it any more.
+        if let Err(error) = shutdown(self.listener.as_raw_fd(), Shutdown::Both) {
+            tracing::debug!(%error, "the listener was shut down before");
+        }
+        self.ended.cancel();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+async fn accept_tcp(listener: TcpListener, router: Router, ended: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = ended.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _peer)) => {
+                let _no_delay_is_only_faster = stream.set_nodelay(true);
+                connection(stream, router.clone(), &places, ended.clone());
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// Serves the API to people on the admin socket, until `ended` (protocol, "Words").
+pub async fn serve_admin(listener: UnixListener, api: Arc<Api>, ended: CancellationToken) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = ended.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => match stream.peer_cred() {
+                Ok(peer) => {
+                    let origin = Origin::Admin { who: format!("uid {}", peer.uid()) };
+                    let router = router::router(Context { api: api.clone(), origin, port: None });
+                    connection(stream, router, &places, ended.clone());
+                }
+                Err(error) => tracing::warn!(%error, "a peer of the admin socket has no credentials: refused"),
+            },
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn pause(error: &io::Error) {
+    tracing::warn!(error = error as &dyn std::error::Error, "a connection was not accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Serves one connection in a task of its own; one too many is closed at once.
+fn connection<S>(stream: S, router: Router, places: &Arc<Semaphore>, ended: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Ok(place) = places.clone().try_acquire_owned() else {
+        tracing::info!(limit = MAX_CONNECTIONS, "a connection was refused: the listener has its limit");
+        return;
+    };
+    tokio::spawn(async move {
+        let _place = place;
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
+        let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        tokio::select! {
+            () = ended.cancelled() => {}
+            outcome = served => {
+                if let Err(error) = outcome {
+                    tracing::debug!(%error, "a connection broke");
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,127 @@
+//! Receiving a package: multipart with the field `module` or `file`, or the ZIP as the body itself.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Multipart, Request},
+    http::{StatusCode, header},
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use selena_core::{Modules, Upload};
+use selena_types::Problems;
+use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
+
+use crate::error::Failure;
+
+/// Largest package in bytes.
+const MAX_PACKAGE_BYTES: u64 = 50 * 1024 * 1024;
+/// What the multipart form may weigh besides its file.
+const FORM_BYTES: u64 = 64 * 1024;
+/// How long the next piece may take to arrive.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Writes the package of a request to a staging directory.
+pub(crate) async fn receive(modules: &Modules, request: Request) -> Result<Upload, Failure> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: u64| bytes > MAX_PACKAGE_BYTES + FORM_BYTES) {
+        return Err(too_large());
+    }
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let upload = modules.new_upload().await?;
+    match kind.as_str() {
+        "multipart/form-data" => from_form(&upload, request).await?,
+        "application/zip" | "application/x-zip-compressed" | "application/octet-stream" => {
+            from_body(&upload, request.into_body()).await?;
+        }
+        _ => return Err(missing("send the ZIP as multipart field `module`, or as an application/zip body")),
+    }
+    Ok(upload)
+}
+
+async fn from_body(upload: &Upload, body: Body) -> Result<(), Failure> {
+    let mut pieces = body.into_data_stream();
+    let mut writer = PackageFile::create(upload).await?;
+    loop {
+        match timeout(IDLE_TIMEOUT, pieces.next()).await {
+            Ok(None) => return writer.finish().await,
+            Ok(Some(Ok(piece))) => writer.append(piece).await?,
+            Ok(Some(Err(_))) | Err(_) => return Err(cut()),
+        }
+    }
+}
+
+async fn from_form(upload: &Upload, request: Request) -> Result<(), Failure> {
+    let malformed = |error: String| Failure::from(Problems::one(["body".into()], "multipart_invalid", error));
+    let mut form = Multipart::from_request(request, &()).await.map_err(|error| malformed(error.body_text()))?;
+    loop {
+        let next = timeout(IDLE_TIMEOUT, form.next_field()).await.map_err(|_| cut())?;
+        let Some(mut field) = next.map_err(|error| broken(&error))? else {
+            return Err(missing("the form has no file field `module`"));
+        };
+        if !matches!(field.name(), Some("module" | "file")) {
+            continue;
+        }
+        let mut writer = PackageFile::create(upload).await?;
+        loop {
+            let piece = timeout(IDLE_TIMEOUT, field.chunk()).await.map_err(|_| cut())?;
+            match piece.map_err(|error| broken(&error))? {
+                Some(piece) => writer.append(piece).await?,
+                None => return writer.finish().await,
+            }
+        }
+    }
+}
+
+/// The file a package is written to, with its limit.
+struct PackageFile {
+    file: File,
+    bytes: u64,
+}
+
+impl PackageFile {
+    async fn create(upload: &Upload) -> Result<Self, Failure> {
+        Ok(Self { file: File::create(upload.zip_path()).await.map_err(disk)?, bytes: 0 })
+    }
+
+    async fn append(&mut self, piece: Bytes) -> Result<(), Failure> {
+        self.bytes += piece.len() as u64;
+        if self.bytes > MAX_PACKAGE_BYTES {
+            return Err(too_large());
+        }
+        self.file.write_all(&piece).await.map_err(disk)
+    }
+
+    async fn finish(mut self) -> Result<(), Failure> {
+        self.file.flush().await.map_err(disk)
+    }
+}
+
+fn broken(error: &axum::extract::multipart::MultipartError) -> Failure {
+    match error.status() {
+        StatusCode::BAD_REQUEST if error.body_text().contains("incomplete") => cut(),
+        StatusCode::INTERNAL_SERVER_ERROR => cut(),
+        _ => Problems::one(["body".into()], "multipart_invalid", error.body_text()).into(),
+    }
+}
+
+fn missing(msg: &str) -> Failure {
+    Problems::one(["body".into(), "module".into()], "missing", msg).into()
+}
+
+fn cut() -> Failure {
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "upload_cut", "the package did not arrive whole: send it again")
+}
+
+fn too_large() -> Failure {
+    Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "package_too_large", "a package is at most 50 MiB")
+}
+
+fn disk(error: std::io::Error) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => selena_core::ApiError::DiskFull.into(),
+        _ => selena_core::ApiError::internal(error).into(),
+    }
+}
