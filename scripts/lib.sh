@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # the scripts that source this read the variables
+# Functions the scripts share. Sourcing it does nothing but set variables and functions.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+RUN_DIR=$ROOT/.run
+# What the scripts make lies here, wherever cargo puts its own files.
+OUT_DIR=$ROOT/target
+CARGO_OUT_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+SELENA_DOCKER_SOCKET=${SELENA_DOCKER_SOCKET:-/var/run/docker.sock}
+export SELENA_DOCKER_SOCKET
+# Daemons and mkfs lie where plain users do not look; rustup does not change the PATH of a running shell.
+PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+
+say() { printf '==> %s\n' "$*"; }
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo -- "$@"
+    else
+        fail "this needs root: $*"
+    fi
+}
+
+# Docker's client, on our socket, as root where the socket is not ours to write.
+engine() {
+    if [ -w "$SELENA_DOCKER_SOCKET" ]; then
+        docker -H "unix://$SELENA_DOCKER_SOCKET" "$@"
+    else
+        as_root docker -H "unix://$SELENA_DOCKER_SOCKET" "$@"
+    fi
+}
+
+engine_answers() { engine version >/dev/null 2>&1; }
+
+# wait_for SECONDS COMMAND...: polls until the command succeeds; fails after the deadline.
+wait_for() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.2
+    done
+}
+
+host_triple() { rustc -vV | sed -n 's/^host: //p'; }
+
+# The development hub that scripts/run starts and scripts/stop ends.
+HUB_DATA=$RUN_DIR/hub
+HUB_LOG=$RUN_DIR/hub.log
+HUB_PID_FILE=$RUN_DIR/hub.pid
+
+hub_pid() { cat "$HUB_PID_FILE" 2>/dev/null; }
+
+# The name guards against another process that got the number after a reboot.
+hub_lives() { [ "$(cat "/proc/$(hub_pid)/comm" 2>/dev/null)" = selenad ]; }
+
+hub_is_gone() { ! hub_lives; }
