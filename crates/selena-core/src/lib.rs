@@ -9,6 +9,7 @@ mod audit;
 mod delivery;
 mod devices;
 mod error;
+mod hub_id;
 pub mod identity;
 mod modules;
 pub mod ports;
@@ -23,8 +24,10 @@ pub use access::{Operation, Right, Rule};
 pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
 pub use delivery::Outgoing;
 pub use error::{ApiError, chain};
+pub use hub_id::hub_id;
 pub use modules::{
     Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
     Upload,
 };
 pub use subscriptions::Subscription;
+pub use token::{NoRandomness, new_token};

@@ -20,7 +20,7 @@ fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
 ///
 /// # Errors
 /// [`NoRandomness`].
-pub(crate) fn new_token() -> Result<Secret, NoRandomness> {
+pub fn new_token() -> Result<Secret, NoRandomness> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<48>()?)))
 }
 

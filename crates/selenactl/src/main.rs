@@ -1,1 +1,39 @@
-fn main() {}
+//! `selenactl`: the hub's command line for technicians and module authors.
+//!
+//! It speaks the hub's HTTP API (protocol, section 5) over the admin socket, and nothing else: it knows nothing of the
+//! hub's database, of Docker, or of the disk. Exit codes: 0 done; 1 the hub refused, failed or is not there; 2 wrong
+//! usage; 3 a person has to consent first.
+//! All that is printed goes through [`screen::Screen`], which lets no control character of a module's text out.
+
+mod cli;
+mod client;
+mod commands;
+mod early_answer;
+mod error;
+mod screen;
+mod sse;
+mod table;
+mod value;
+mod visible;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{cli::Cli, client::Client, commands::Outcome, error::CtlError, screen::Screen};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut screen = Screen::new(cli.json);
+    let client = Client::new(cli.socket);
+    match commands::run(cli.command, &client, &mut screen).await {
+        Ok(outcome) => outcome.into(),
+        // Who reads our output has had enough of it, as `head` does.
+        Err(error) if error.is_broken_pipe() => Outcome::Done.into(),
+        Err(error) => {
+            screen.failure(&error);
+            ExitCode::from(if matches!(error, CtlError::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! The hub's core daemon: wiring only. It loads its settings, opens the store, binds its doors, runs, and drains.
+
+mod adapters;
+mod arguments;
+mod doors;
+mod hub;
+mod places;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use arguments::Arguments;
+use clap::Parser;
+use places::Places;
+use selena_runtime::{exit, exit::Exit, journal, release, settings};
+
+/// Where an image says what it is.
+const OS_RELEASE: &str = "/etc/os-release";
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let places = match configure(&arguments) {
+        Ok(places) => places,
+        Err(error) => {
+            exit::report(error.as_ref());
+            return Exit::Config.into();
+        }
+    };
+    match run(places) {
+        Ok(()) => Exit::Ok.into(),
+        Err(error) => {
+            exit::report(error.as_ref());
+            Exit::Failure.into()
+        }
+    }
+}
+
+/// All that can be wrong with the configuration, found before any port is bound.
+fn configure(arguments: &Arguments) -> anyhow::Result<Places> {
+    if arguments.dev && release::is_release(OS_RELEASE.as_ref()).unwrap_or(false) {
+        anyhow::bail!("--dev is not for release images: this system's VARIANT_ID is `release`");
+    }
+    let settings = settings::Settings::load(arguments.config.as_deref(), &settings::variable)?;
+    journal::init(&settings.log_level).context("cannot begin to log")?;
+    Places::new(arguments, settings)
+}
+
+fn run(places: Places) -> anyhow::Result<()> {
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+    let outcome = runtime.block_on(hub::run(places));
+    // Work that still blocks, such as a copy, does not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,1 +1,53 @@
-fn main() {}
+//! Tasks of the project, run as `cargo xtask <task>`.
+//!
+//! `tidy` holds the rules of the house that no compiler knows; it runs as a test too. Each task is a module here.
+//! Nothing that ships depends on this crate.
+
+mod tidy;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the project")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Check what no compiler does: dependency arrows, lengths of files, crate docs, words and paths.
+    Tidy,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match Cli::parse().task {
+        Task::Tidy => tidy(&mut out),
+    }
+}
+
+fn tidy(out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    let violations = tidy::check(&root()?)?;
+    for violation in &violations {
+        writeln!(out, "{violation}")?;
+    }
+    if violations.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(out, "{} rule(s) of the house broken; crates/xtask/src/tidy says why each is one", violations.len())?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// The root of the workspace; `cargo run` tells where this crate lies.
+fn root() -> anyhow::Result<PathBuf> {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    Ok(PathBuf::from(here).join("../..").canonicalize()?)
+}

@@ -34,6 +34,11 @@ impl Modules {
                 self.detach(&active, &api);
                 (active.run.run.clone(), outcome.map(|()| report.clone()).map_err(|error| (error, report)))
             }
+            // It ended before the hub's listener was in its namespace: what it printed says why.
+            Ok(Err(ApiError::Unhealthy { detail, .. })) => {
+                let output = self.trial_output(&staged.manifest).await;
+                return Err(ApiError::TrialFailed { detail, output, report: Box::default() });
+            }
             Ok(Err(error)) => return Err(error),
             Err(_elapsed) => {
                 let detail = format!("the trial took longer than {} s", TRIAL_DEADLINE.as_secs());

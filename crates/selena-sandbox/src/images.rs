@@ -1,0 +1,136 @@
+//! The image of each module, `selena-module-<name>:<version>`, which is only the root around its package.
+
+use std::io;
+
+use bollard::{
+    Docker, body_full,
+    errors::Error as DockerError,
+    query_parameters::{CreateImageOptions, TagImageOptions},
+};
+use futures_util::TryStreamExt;
+use selena_core::ports::{ContainerSpec, SandboxError};
+use selena_types::Runtime;
+
+use crate::{
+    config::{LABEL_HUB, SandboxConfig, image_tag},
+    engine::Engine,
+    failure, passwd,
+};
+
+/// Label with the user that a static root was made for.
+const LABEL_USER: &str = "selena.user";
+const MAKING: &str = "making the module's image";
+
+/// Makes the image of a module version if it is not there; its reference.
+pub(crate) async fn ensure(
+    engine: &Engine,
+    config: &SandboxConfig,
+    spec: &ContainerSpec,
+) -> Result<String, SandboxError> {
+    match spec.command.runtime {
+        Runtime::Static => ensure_static(engine, config, spec).await,
+        Runtime::Python3 => tag_python_base(engine, config, spec).await,
+        Runtime::Oci => Err(SandboxError::Image("the runtime `oci` is not yet supported".to_owned())),
+    }
+}
+
+async fn ensure_static(engine: &Engine, config: &SandboxConfig, spec: &ContainerSpec) -> Result<String, SandboxError> {
+    let image = config.image(&spec.module, &spec.version);
+    let known = engine.ask_if_there(MAKING, |docker| inspect_user(docker, image.clone())).await?;
+    if known.flatten().is_some_and(|user| user == spec.uid.to_string()) {
+        return Ok(image);
+    }
+    let root = static_root(spec.uid).map_err(failure::system(MAKING))?;
+    let options = CreateImageOptions {
+        from_src: Some("-".to_owned()),
+        repo: Some(config.repository(&spec.module)),
+        tag: Some(image_tag(&spec.version)),
+        changes: vec![format!("LABEL {LABEL_HUB}={} {LABEL_USER}={}", config.hub_id, spec.uid)],
+        ..CreateImageOptions::default()
+    };
+    let import = |docker: Docker| async move {
+        docker.create_image(Some(options), Some(body_full(root.into())), None).try_for_each(|_| async { Ok(()) }).await
+    };
+    engine.ask(MAKING, import).await?;
+    Ok(image)
+}
+
+async fn inspect_user(docker: Docker, image: String) -> Result<Option<String>, DockerError> {
+    let labels = docker.inspect_image(&image).await?.config.and_then(|config| config.labels);
+    Ok(labels.and_then(|mut labels| labels.remove(LABEL_USER)))
+}
+
+async fn tag_python_base(
+    engine: &Engine,
+    config: &SandboxConfig,
+    spec: &ContainerSpec,
+) -> Result<String, SandboxError> {
+    let options = TagImageOptions { repo: Some(config.repository(&spec.module)), tag: Some(image_tag(&spec.version)) };
+    let base = &config.python_base_image;
+    let tag = |docker: Docker| async move { docker.tag_image(base, Some(options)).await };
+    match engine.ask_if_there(MAKING, tag).await? {
+        Some(()) => Ok(config.image(&spec.module, &spec.version)),
+        None => Err(SandboxError::Image(format!(
+            "the image `{base}` for Python modules is not there; make it with the set-up script `scripts/python-base`"
+        ))),
+    }
+}
+
+/// The root of a static module as a tar archive: mount points, and who its user is.
+fn static_root(uid: u32) -> io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for directory in ["app", "data", "selena", "proc", "sys", "dev", "etc"] {
+        append(&mut archive, tar::EntryType::Directory, directory, 0o755, b"")?;
+    }
+    // What is mounted at /tmp gets the mode of the directory below it, whatever its own option says.
+    append(&mut archive, tar::EntryType::Directory, "tmp", 0o1777, b"")?;
+    append(&mut archive, tar::EntryType::Regular, "selena/init", 0o755, b"")?;
+    append(&mut archive, tar::EntryType::Regular, "etc/passwd", 0o644, passwd::passwd(uid).as_bytes())?;
+    append(&mut archive, tar::EntryType::Regular, "etc/group", 0o644, passwd::group(uid).as_bytes())?;
+    archive.into_inner()
+}
+
+fn append(
+    archive: &mut tar::Builder<Vec<u8>>,
+    kind: tar::EntryType,
+    path: &str,
+    mode: u32,
+    content: &[u8],
+) -> io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, path, content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::static_root;
+
+    #[test]
+    fn a_static_root_is_mount_points_and_a_user() {
+        let root = static_root(20_001).unwrap();
+        let mut archive = tar::Archive::new(root.as_slice());
+        let mut files = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().to_string_lossy().into_owned();
+            let mut content = String::new();
+            entry.read_to_string(&mut content).unwrap();
+            if path == "etc/passwd" {
+                assert!(content.contains("module:x:20001:20001::/data:"), "{content}");
+            }
+            files.push(path);
+        }
+        assert!(
+            ["app", "data", "tmp", "etc/passwd", "etc/group"].iter().all(|path| files.iter().any(|file| file == path))
+        );
+        assert!(root.len() < 16 * 1024);
+    }
+}

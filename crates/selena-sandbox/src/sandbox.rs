@@ -1,0 +1,112 @@
+//! The sandbox of a hub: what its parts share, and the core's port.
+
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use selena_core::ports::{
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ListedContainer, RunId, RunUsage, Sandbox,
+    SandboxError, StartedContainer,
+};
+use selena_types::ModuleName;
+use semver::Version;
+use tokio::{
+    sync::{Mutex, mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::{config::SandboxConfig, engine::Engine, failure, runs::Runs, sockets, supervisor};
+
+/// What starting, ending and supervising containers have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: SandboxConfig,
+    pub(crate) engine: Engine,
+    pub(crate) runs: Arc<Runs>,
+    /// Held while an image is looked for among the loop devices and attached to one.
+    pub(crate) attaching: Mutex<()>,
+}
+
+/// Modules in Docker containers.
+#[derive(Debug)]
+pub struct DockerSandbox {
+    shared: Arc<Shared>,
+    supervisor: JoinHandle<()>,
+}
+
+impl DockerSandbox {
+    /// Starts the task that follows Docker, which need not be there yet. Has to be called in a tokio runtime.
+    #[must_use]
+    pub fn new(config: SandboxConfig) -> Self {
+        let engine = Engine::new(config.docker_socket.clone());
+        let shared = Arc::new(Shared { config, engine, runs: Arc::new(Runs::new()), attaching: Mutex::default() });
+        let supervisor = tokio::spawn(supervisor::supervise(Arc::clone(&shared)));
+        Self { shared, supervisor }
+    }
+}
+
+impl Drop for DockerSandbox {
+    fn drop(&mut self) {
+        self.supervisor.abort();
+    }
+}
+
+impl Sandbox for DockerSandbox {
+    fn engine(&self) -> watch::Receiver<EngineState> {
+        self.shared.engine.state()
+    }
+
+    fn exits(&self) -> mpsc::UnboundedReceiver<ContainerExit> {
+        self.shared.runs.exits()
+    }
+
+    fn start(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<StartedContainer, SandboxError>> {
+        Box::pin(self.shared.start(spec))
+    }
+
+    fn stop(&self, run: &RunId, grace: Duration) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let run = run.clone();
+        Box::pin(async move { self.shared.stop(&run, grace).await })
+    }
+
+    fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let run = run.clone();
+        Box::pin(async move { self.shared.remove(&run).await })
+    }
+
+    fn purge(&self, module: &ModuleName) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let module = module.clone();
+        Box::pin(async move { self.shared.purge(&module).await })
+    }
+
+    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let (module, keep) = (module.clone(), keep.clone());
+        Box::pin(async move { self.shared.remove_images(&module, Some(&keep)).await })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {
+        Box::pin(self.shared.list())
+    }
+
+    fn socket(&self, run: &RunId) -> BoxFuture<'_, Result<OwnedFd, SandboxError>> {
+        let namespace = self.shared.runs.namespace(run);
+        Box::pin(async move {
+            let made = namespace?.run(sockets::unconnected).await;
+            made.map_err(failure::system("making a socket in the container's network namespace"))
+        })
+    }
+
+    fn usage(&self, run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>> {
+        let run = run.clone();
+        Box::pin(async move { self.shared.usage(&run).await })
+    }
+
+    fn logs(
+        &self,
+        module: &ModuleName,
+        purpose: ContainerPurpose,
+        max_bytes: usize,
+    ) -> BoxFuture<'_, Result<String, SandboxError>> {
+        let module = module.clone();
+        Box::pin(async move { self.shared.logs(&module, purpose, max_bytes).await })
+    }
+}

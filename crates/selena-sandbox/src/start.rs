@@ -1,0 +1,128 @@
+//! The start of a container, step by step; what a failed step leaves is removed.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    query_parameters::{CreateContainerOptions, StartContainerOptions},
+};
+use selena_core::ports::{ContainerSpec, RunId, SandboxError, StartedContainer};
+use selena_types::Runtime;
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::{
+    container::{self, HostParts},
+    data_image, failure, images,
+    loop_device::{self, LoopDevice},
+    passwd, placing,
+    runs::PendingRun,
+    sandbox::Shared,
+    validation,
+};
+
+const DATA: &str = "preparing the data volume";
+const CREATING: &str = "creating the container";
+const STARTING: &str = "starting the container";
+/// How long a device may stay busy after its volume was removed: udev looks at devices that change.
+const RELEASE_LIMIT: Duration = Duration::from_secs(3);
+const RELEASE_LOOK: Duration = Duration::from_millis(20);
+
+impl Shared {
+    /// Makes and starts a container, with the hub's listener in it.
+    pub(crate) async fn start(&self, spec: ContainerSpec) -> Result<StartedContainer, SandboxError> {
+        validation::check(&self.config, &spec)?;
+        let name = self.config.container_name(spec.purpose, &spec.module);
+        self.remove_left_over(&name).await?;
+        let image = images::ensure(&self.engine, &self.config, &spec).await?;
+        let passwd = self.passwd_file(&spec).await?;
+        let data = self.attach_data(&spec).await?;
+        let parts = HostParts { image: &image, data_device: data.path(), passwd: passwd.as_deref() };
+        let pending = self.create(&name, &spec, parts).await?;
+        let run = pending.id().clone();
+        // The device is kept until the container has mounted it, or else it would let go of the image.
+        match self.launch(pending, data).await {
+            Ok(started) => Ok(started),
+            Err(error) => {
+                if let Err(left) = self.remove(&run).await {
+                    tracing::warn!(%run, error = &left as &dyn std::error::Error, "a container that did not start is left over");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn launch(&self, pending: PendingRun, data: LoopDevice) -> Result<StartedContainer, SandboxError> {
+        let id = &pending.id().0;
+        let start = |docker: Docker| async move { docker.start_container(id, None::<StartContainerOptions>).await };
+        self.engine.ask(STARTING, start).await?;
+        drop(data);
+        let (listener, namespace) = placing::place(&self.engine, pending.id()).await?;
+        let run = pending.hand_out(namespace)?;
+        Ok(StartedContainer { run, listener })
+    }
+
+    async fn create(&self, name: &str, spec: &ContainerSpec, parts: HostParts<'_>) -> Result<PendingRun, SandboxError> {
+        let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+        let body = container::configuration(&self.config, spec, parts);
+        let create = |docker: Docker| async move { docker.create_container(Some(options), body).await };
+        let created = self.engine.ask(CREATING, create).await?;
+        for warning in &created.warnings {
+            tracing::warn!(module = spec.module.as_str(), warning, "the engine does not hold all limits");
+        }
+        Ok(self.runs.begin(RunId(created.id)))
+    }
+
+    /// The user file that is mounted where the image is shared with other modules.
+    async fn passwd_file(&self, spec: &ContainerSpec) -> Result<Option<PathBuf>, SandboxError> {
+        if spec.command.runtime == Runtime::Static {
+            return Ok(None);
+        }
+        let (state_dir, module, uid) = (self.config.state_dir.clone(), spec.module.clone(), spec.uid);
+        blocking("writing the module's user file", move || passwd::write(&state_dir, &module, uid)).await.map(Some)
+    }
+
+    /// The data volume as a block device. An image that is attached already is first freed from what the module left.
+    async fn attach_data(&self, spec: &ContainerSpec) -> Result<LoopDevice, SandboxError> {
+        let _alone = self.attaching.lock().await;
+        if let Some(device) = self.device_of(&spec.data_image).await? {
+            tracing::warn!(module = spec.module.as_str(), device = %device.display(), "the data volume is still attached");
+            self.remove_volumes(&spec.module).await?;
+            self.wait_for_release(&spec.data_image).await?;
+        }
+        let (image, size_mb, owner) = (spec.data_image.clone(), spec.resources.data_mb, spec.uid);
+        blocking(DATA, move || LoopDevice::attach(&data_image::open_or_make(&image, size_mb, owner)?)).await
+    }
+
+    /// Nothing tells of a loop device that lets go, so this looks again and again until it did.
+    async fn wait_for_release(&self, image: &Path) -> Result<(), SandboxError> {
+        let deadline = Instant::now() + RELEASE_LIMIT;
+        let mut looks = tokio::time::interval(RELEASE_LOOK);
+        loop {
+            looks.tick().await;
+            let Some(device) = self.device_of(image).await? else { return Ok(()) };
+            if Instant::now() > deadline {
+                return Err(failure::refused(
+                    DATA,
+                    format!("{} is in use as {} by something else", image.display(), device.display()),
+                ));
+            }
+        }
+    }
+
+    async fn device_of(&self, image: &Path) -> Result<Option<PathBuf>, SandboxError> {
+        let image = image.to_owned();
+        blocking(DATA, move || loop_device::device_of(&image)).await
+    }
+}
+
+/// Does work with the file system in a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    attempted: &'static str,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, SandboxError> {
+    let done = spawn_blocking(work).await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+    done.map_err(failure::system(attempted))
+}

@@ -1,0 +1,117 @@
+//! `module consent`, and what is asked for in plain words.
+
+use hyper::Method;
+use selena_types::ModuleName;
+use serde_json::{Value, json};
+
+use super::{
+    Outcome,
+    install::{RESPOND_ASYNC, settle},
+};
+use crate::{
+    client::{Body, Client},
+    error::{CallError, CtlError},
+    screen::Screen,
+    value::plain,
+    visible::visible,
+};
+
+/// What a module waits for: `{"version","adds"}` (protocol, section 2).
+pub(super) async fn asked(name: &ModuleName, client: &Client) -> Result<Value, CallError> {
+    client.get(&format!("/modules/{name}/consent")).await
+}
+
+/// Shows what a module waits for and grants exactly that.
+pub(super) async fn consent(
+    name: ModuleName,
+    yes: bool,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<Outcome, CtlError> {
+    let asked = asked(&name, client).await?;
+    screen.note(&words(&name, &asked));
+    if !yes && !screen.confirm("Grant this?")? {
+        screen.note("Nothing was granted.");
+        return Ok(Outcome::AwaitingConsent);
+    }
+    let granted = json!({ "version": asked["version"], "adds": asked["adds"] });
+    let path = format!("/modules/{name}/consent");
+    let answer = client.send(Method::POST, &path, Body::Json(granted), &RESPOND_ASYNC).await?;
+    settle(&name, answer, client, screen).await
+}
+
+/// What is asked for, one line each.
+pub(super) fn words(name: &ModuleName, asked: &Value) -> String {
+    let adds = &asked["adds"];
+    let mut lines = vec![format!("{name} {} asks for:", plain(&asked["version"]))];
+    // A line break in what a module asks for must not look like another line.
+    let mut add = |key: &str, word: fn(&Value) -> String| {
+        lines.extend(adds[key].as_array().into_iter().flatten().map(|one| format!("  - {}", visible(&word(one)))));
+    };
+    add("permissions", permission);
+    add("egress", egress);
+    add("devices", |device| format!("use the device {} of the hub", plain(device)));
+    add("oauth_hosts", |host| format!("have your sign-in sent to {}", plain(host)));
+    if lines.len() == 1 {
+        lines.push("  - being installed, though nobody signed it".to_owned());
+    }
+    lines.join("\n")
+}
+
+fn egress(rule: &Value) -> String {
+    let [host, port, protocol] = ["host", "port", "protocol"].map(|key| plain(&rule[key]));
+    if host.is_empty() {
+        return format!("connect to {}", plain(rule));
+    }
+    let lan = if rule["lan"] == true { ", in your own network too" } else { "" };
+    format!("connect to {host}, port {port} ({protocol}){lan}")
+}
+
+fn permission(permission: &Value) -> String {
+    let name = plain(permission);
+    let meaning = match name.as_str() {
+        "device.read" => "see all devices and their states",
+        "device.write" => "add devices and set their states",
+        "events.subscribe" => "be told what happens",
+        "events.publish" => "tell others what happens",
+        "secrets.oauth" => "ask you to sign in to a service",
+        "secrets.proxy" => "use a service in your name",
+        "network.egress" => "connect to the places outside that are named here",
+        "modules.read" => "see all modules",
+        "modules.manage" => "install and stop modules",
+        "modules.call" => "use functions of other modules",
+        "messages.send" | "messages.receive" => "exchange messages with other modules",
+        "system.read" | "integrity.read" => "see how the hub is",
+        _ => return format!("the permission {name}"),
+    };
+    format!("{meaning} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_is_told_in_plain_words() {
+        let name = ModuleName::new("weather").unwrap();
+        let asked = json!({"version": "1.2.0", "adds": {
+            "permissions": ["network.egress", "timers.manage", "x\n  - nothing else"],
+            "egress": [{"host": "api.example.com", "port": 443, "protocol": "https"},
+                {"host": "10.0.0.5", "port": 80, "protocol": "http", "lan": true}, "odd.example:1"],
+            "devices": ["/dev/i2c-1"],
+            "oauth_hosts": ["login.example.com"],
+        }});
+        assert_eq!(
+            words(&name, &asked),
+            "weather 1.2.0 asks for:\n  \
+             - connect to the places outside that are named here (network.egress)\n  \
+             - the permission timers.manage\n  \
+             - the permission x\\n  - nothing else\n  \
+             - connect to api.example.com, port 443 (https)\n  \
+             - connect to 10.0.0.5, port 80 (http), in your own network too\n  \
+             - connect to odd.example:1\n  \
+             - use the device /dev/i2c-1 of the hub\n  \
+             - have your sign-in sent to login.example.com"
+        );
+    }
+}

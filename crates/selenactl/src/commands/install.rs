@@ -1,0 +1,40 @@
+//! `module install`.
+
+use std::path::PathBuf;
+
+use hyper::{Method, header::HeaderName};
+use selena_types::{ModuleName, ModuleState};
+
+use super::{
+    Outcome,
+    progress::{conclude, follow, state},
+};
+use crate::{
+    client::{Answer, Body, Client},
+    error::{CallError, CtlError},
+    screen::Screen,
+};
+
+/// Asks the hub to answer at once and go on by itself (RFC 7240).
+pub(super) const RESPOND_ASYNC: [(HeaderName, &str); 1] = [(HeaderName::from_static("prefer"), "respond-async")];
+
+/// Sends a package and follows it until it runs, failed, or waits for a person.
+pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let package = tokio::fs::read(&file).await.map_err(|source| CtlError::File { file, source })?;
+    let answer = client.send(Method::POST, "/modules/install", Body::Zip(package), &RESPOND_ASYNC).await?;
+    let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
+    let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
+    settle(&name, answer, client, screen).await
+}
+
+/// Follows a module that an answer says is on its way, and tells where it came to stand.
+pub(super) async fn settle(
+    name: &ModuleName,
+    answer: Answer,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<Outcome, CtlError> {
+    let on_its_way = answer.status == 202 && state(&answer.body) != Some(ModuleState::AwaitingConsent);
+    let last = if on_its_way { follow(name, client, screen).await? } else { answer.body };
+    conclude(name, &last, client, screen).await
+}

@@ -1,0 +1,50 @@
+//! What each command does: ask the hub, show its answer.
+
+mod consent;
+mod devices;
+mod events;
+mod install;
+mod modules;
+mod progress;
+mod system;
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{Command, EventsCommand},
+    client::Client,
+    error::CtlError,
+    screen::Screen,
+};
+
+/// How a command ended that was understood and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is done: exit code 0.
+    Done,
+    /// It was tried and failed, which was told: 1.
+    Failed,
+    /// A person has to consent first: 3.
+    AwaitingConsent,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::AwaitingConsent => 3,
+        })
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    match command {
+        Command::Module(command) => modules::run(command, client, screen).await,
+        Command::Device(command) => devices::run(command, client, screen).await,
+        Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
+        Command::Info => system::show("/system/info", client, screen).await,
+        Command::Health => system::show("/health", client, screen).await,
+    }
+}

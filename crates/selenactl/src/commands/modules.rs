@@ -1,0 +1,75 @@
+//! `module …`.
+
+use hyper::Method;
+use selena_types::ModuleName;
+use serde_json::{Value, json};
+
+use super::{Outcome, consent::consent, install::install, progress::conclude};
+use crate::{
+    cli::{ModuleCommand, Name},
+    client::{Body, Client},
+    error::CtlError,
+    screen::Screen,
+    table::Table,
+    value::{details, plain, time},
+};
+
+/// Runs a module command.
+pub(super) async fn run(command: ModuleCommand, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    match command {
+        ModuleCommand::Install { file } => install(file, client, screen).await,
+        ModuleCommand::List => list(client, screen).await,
+        ModuleCommand::Show(Name { name }) => show(name, client, screen).await,
+        ModuleCommand::Start(Name { name }) => act(name, "start", client, screen).await,
+        ModuleCommand::Stop(Name { name }) => act(name, "stop", client, screen).await,
+        ModuleCommand::Restart(Name { name }) => act(name, "restart", client, screen).await,
+        ModuleCommand::Remove { name: Name { name }, yes } => remove(name, yes, client, screen).await,
+        ModuleCommand::Logs(Name { name }) => logs(name, client, screen).await,
+        ModuleCommand::Consent { name: Name { name }, yes } => consent(name, yes, client, screen).await,
+    }
+}
+
+async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let answer = client.get("/modules").await?;
+    screen.answer(&answer, |screen| screen.table(&table(&answer)))?;
+    Ok(Outcome::Done)
+}
+
+async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let module = client.get(&format!("/modules/{name}")).await?;
+    screen.answer(&module, |screen| screen.table(&details(&module)))?;
+    Ok(Outcome::Done)
+}
+
+async fn act(name: ModuleName, verb: &str, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let answer = client.send(Method::POST, &format!("/modules/{name}/{verb}"), Body::None, &[]).await?;
+    conclude(&name, &answer.body, client, screen).await
+}
+
+async fn remove(name: ModuleName, yes: bool, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let question = format!("Remove {name} with its data, settings and tokens? Its devices stay.");
+    if !yes && !screen.confirm(&question)? {
+        screen.note("Nothing was removed.");
+        return Ok(Outcome::Failed);
+    }
+    client.send(Method::DELETE, &format!("/modules/{name}"), Body::None, &[]).await?;
+    let answer = json!({ "name": name, "status": "REMOVED" });
+    screen.answer(&answer, |screen| screen.line(&format!("{name} is removed")))?;
+    Ok(Outcome::Done)
+}
+
+async fn logs(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let text = client.text(&format!("/modules/{name}/logs")).await?;
+    screen.answer(&json!({ "name": name, "logs": text }), |screen| screen.text(&text))?;
+    Ok(Outcome::Done)
+}
+
+fn table(answer: &Value) -> Table {
+    let mut table = Table::new(["NAME", "VERSION", "TYPE", "STATUS", "MODE", "PORT", "INSTALLED"]);
+    for module in answer["modules"].as_array().into_iter().flatten() {
+        let [name, version, kind, status, mode, port] =
+            ["name", "version", "type", "status", "runtime_mode", "port"].map(|key| plain(&module[key]));
+        table.row([&name, &version, &kind, &status, &mode, &port, &time(&module["installed_at"])]);
+    }
+    table
+}

@@ -1,0 +1,193 @@
+//! `selenactl module …` against a hub on a real socket.
+
+use serde_json::{Value, json};
+
+use crate::fake_hub::{Hub, Prepared, answer, events, text};
+
+fn line(status: &str, message: &str, progress: u8) -> Value {
+    json!({"status": status, "message": message, "progress": progress})
+}
+
+const INSTALL: &str = "POST /modules/install";
+const STREAM: &str = "GET /modules/lamp/status/stream";
+
+fn validating() -> Prepared {
+    answer(INSTALL, 202, json!({"name": "lamp", "status": "VALIDATING"}))
+}
+
+#[tokio::test]
+async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
+    for (chunk_bytes, end) in [(1, "RUNNING"), (7, "READY"), (usize::MAX, "STOPPED")] {
+        let stream = [line("VALIDATING", "trying the package", 40), line(end, "all is well", 100)];
+        let hub = Hub::start([validating(), events(STREAM, chunk_bytes, &stream)]);
+        let package = hub.file("lamp.zip", b"PK\x03\x04 not really");
+        let ran = hub.ctl(&["module", "install", &package]).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), format!("lamp is {end}\n").as_str()), "{ran:?}");
+        assert_eq!(ran.err, " 40 %  VALIDATING  trying the package\n");
+        assert_eq!(hub.asked(), [INSTALL, STREAM]);
+        let sent = &hub.seen()[0];
+        assert_eq!(sent.body, &b"PK\x03\x04 not really"[..]);
+        for (name, value) in [("host", "localhost"), ("content-type", "application/zip"), ("prefer", "respond-async")] {
+            assert_eq!(sent.headers[name], value);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_install_that_is_answered_at_its_end_is_understood_too() {
+    let hub = Hub::start([answer(INSTALL, 201, json!({"name": "lamp", "status": "RUNNING", "port": 8100}))]);
+    let ran = hub.ctl(&["--json", "module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!((ran.code, ran.json()["port"].as_i64()), (Some(0), Some(8100)), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_failed_install_tells_why_and_what_the_package_printed() {
+    let mut last = line("ERROR", "GET /health did not answer", 100);
+    last["sandbox_output"] = json!("Traceback\n\x1b[2Jerror: all is well\n");
+    let hub = Hub::start([validating(), events(STREAM, 3, &[last])]);
+    let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert_eq!(
+        ran.err,
+        "error: lamp is ERROR: GET /health did not answer\noutput of the package:\n  | Traceback\n  \
+         | \\u{1b}[2Jerror: all is well\n"
+    );
+
+    let refusal =
+        json!({"detail": "the trial failed", "code": "sandbox_failed", "sandbox_output": "no module fastapi"});
+    let hub = Hub::start([answer(INSTALL, 400, refusal.clone())]);
+    let ran = hub.ctl(&["--json", "module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!((ran.code, ran.json()), (Some(1), refusal));
+    assert_eq!(ran.err, "error: the trial failed (sandbox_failed)\noutput of the package:\n  | no module fastapi\n");
+}
+
+#[tokio::test]
+async fn every_problem_of_a_manifest_has_its_line() {
+    let problems = json!({"code": "manifest_invalid", "detail": [
+        {"loc": ["name"], "msg": "bad\nerror: fake", "type": "manifest_id"},
+        {"loc": ["events", "publish", 2], "msg": "no pattern", "type": "manifest_invalid"},
+    ]});
+    let hub = Hub::start([answer(INSTALL, 422, problems)]);
+    let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.err,
+        "error: the hub found 2 problem(s) (manifest_invalid):\n  name: bad\\nerror: fake (manifest_id)\n  \
+         events.publish[2]: no pattern (manifest_invalid)\n"
+    );
+}
+
+fn asked() -> Value {
+    json!({"version": "2.0.0", "adds": {"permissions": ["network.egress"],
+        "egress": [{"host": "api.example.com", "port": 443, "protocol": "https"}], "devices": [], "oauth_hosts": []}})
+}
+
+const WORDS: &str = "lamp 2.0.0 asks for:\n  - connect to the places outside that are named here (network.egress)\n  \
+                     - connect to api.example.com, port 443 (https)\n";
+
+#[tokio::test]
+async fn an_install_that_needs_consent_says_what_for_and_how() {
+    let mut sync = asked();
+    sync["name"] = json!("lamp");
+    sync["status"] = json!("AWAITING_CONSENT");
+    let followed = [
+        validating(),
+        events(STREAM, 5, &[line("AWAITING_CONSENT", "a person has to decide", 100)]),
+        answer("GET /modules/lamp/consent", 200, asked()),
+    ];
+    for hub in [Hub::start([answer(INSTALL, 202, sync)]), Hub::start(followed)] {
+        let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert_eq!(ran.out, format!("{WORDS}Grant it with `selenactl module consent lamp`.\n"));
+        hub.asked();
+    }
+}
+
+#[tokio::test]
+async fn consent_grants_exactly_what_was_shown() {
+    let hub = Hub::start([
+        answer("GET /modules/lamp/consent", 200, asked()),
+        answer("POST /modules/lamp/consent", 202, json!({"name": "lamp", "status": "VALIDATING"})),
+        events(STREAM, 1, &[line("RUNNING", "running and healthy", 100)]),
+    ]);
+    let ran = hub.ctl(&["module", "consent", "lamp", "--yes"]).await;
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "lamp is RUNNING\n", WORDS));
+    assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[1].body).expect("JSON"), asked());
+    hub.asked();
+}
+
+#[tokio::test]
+async fn without_a_person_nothing_is_granted_or_removed() {
+    let hub = Hub::start([answer("GET /modules/lamp/consent", 200, asked())]);
+    let ran = hub.ctl(&["module", "consent", "lamp"]).await;
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1));
+    assert!(ran.err.contains("--yes"), "{}", ran.err);
+
+    let ran = hub.ctl(&["module", "remove", "lamp"]).await;
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1), "nothing more was asked");
+}
+
+#[tokio::test]
+async fn modules_are_started_stopped_and_removed() {
+    let hub = Hub::start([
+        answer("POST /modules/lamp/start", 200, json!({"name": "lamp", "status": "RUNNING"})),
+        answer("POST /modules/lamp/restart", 200, json!({"name": "lamp", "status": "RUNNING"})),
+        answer("POST /modules/lamp/stop", 200, json!({"name": "lamp", "status": "STOPPED"})),
+        answer("DELETE /modules/lamp", 204, Value::Null),
+    ]);
+    for (verb, words) in [("start", "RUNNING"), ("restart", "RUNNING"), ("stop", "STOPPED")] {
+        let ran = hub.ctl(&["module", verb, "lamp"]).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), format!("lamp is {words}\n").as_str()), "{ran:?}");
+    }
+    let ran = hub.ctl(&["module", "remove", "--yes", "lamp"]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), "lamp is removed\n"), "{ran:?}");
+    hub.asked();
+}
+
+#[tokio::test]
+async fn modules_are_listed_in_columns_or_as_the_json_of_the_hub() {
+    let list = json!({"modules": [{"name": "lamp", "version": "1.0.0", "type": "DRIVER", "status": "RUNNING",
+        "runtime_mode": "always_on", "port": 8100, "installed_at": "2026-01-31T12:00:00.5Z", "ui": null}]});
+    let hub = Hub::start([answer("GET /modules", 200, list.clone()), answer("GET /modules", 200, list.clone())]);
+    assert_eq!(
+        hub.ctl(&["module", "list"]).await.out,
+        "NAME  VERSION  TYPE    STATUS   MODE       PORT  INSTALLED\n\
+         lamp  1.0.0    DRIVER  RUNNING  always_on  8100  2026-01-31 12:00:00 UTC\n"
+    );
+    assert_eq!(hub.ctl(&["module", "list", "--json"]).await.json(), list);
+}
+
+#[tokio::test]
+async fn x14_a_log_cannot_command_the_terminal() {
+    let log = "ready\n\x1b]0;owned\x07\u{9b}2J\r\nlast";
+    let hub = Hub::start([text("GET /modules/lamp/logs", log), text("GET /modules/lamp/logs", log)]);
+    let ran = hub.ctl(&["module", "logs", "lamp"]).await;
+    assert_eq!(ran.out, "ready\n\\u{1b}]0;owned\\u{7}\\u{9b}2J\nlast\n");
+    let ran = hub.ctl(&["--json", "module", "logs", "lamp"]).await;
+    assert_eq!(ran.json()["logs"], log, "a program gets every byte");
+    assert!(!ran.out.contains(['\x1b', '\u{9b}']), "and a terminal none of them");
+}
+
+#[tokio::test]
+async fn a_package_that_is_too_large_is_told_by_the_hub() {
+    let refusal = json!({"detail": "a package is at most 50 MiB", "code": "too_large"});
+    // Whether the answer or the closed connection is seen first is a race, and one that was lost at times.
+    for _ in 0..20 {
+        let hub = Hub::start([answer(INSTALL, 413, refusal.clone()).at_once()]);
+        let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", &vec![0; 60 << 20])]).await;
+        assert_eq!((ran.code, ran.err.as_str()), (Some(1), "error: a package is at most 50 MiB (too_large)\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_no_success() {
+    let hub = Hub::start([
+        validating(),
+        events(STREAM, 9, &[line("VALIDATING", "starting", 60)]),
+        answer("GET /modules/lamp", 200, json!({"name": "lamp", "status": "VALIDATING"})),
+    ]);
+    let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.ends_with("error: the hub ended the stream; it may have been stopped\n"), "{}", ran.err);
+    hub.asked();
+}

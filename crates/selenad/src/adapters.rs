@@ -1,0 +1,23 @@
+//! Ports whose implementation knows nothing of the core.
+
+use std::{fs::File, path::Path};
+
+use selena_core::ports::{PackageError, PackageReader, UnpackedPackage};
+use selena_package::{Limits, ZipError, unpack};
+
+/// Packages as `selena-package` reads them.
+#[derive(Debug, Default)]
+pub(crate) struct Packages {
+    limits: Limits,
+}
+
+impl PackageReader for Packages {
+    fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError> {
+        match unpack(zip, into, &self.limits) {
+            Ok(unpacked) => Ok(UnpackedPackage { manifest: unpacked.manifest, files: unpacked.files }),
+            Err(ZipError::DiskFull) => Err(PackageError::DiskFull),
+            Err(ZipError::Io { source, .. }) => Err(PackageError::Io(source)),
+            Err(refused) => Err(PackageError::Refused { code: refused.code(), message: refused.to_string() }),
+        }
+    }
+}

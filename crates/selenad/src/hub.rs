@@ -1,0 +1,155 @@
+//! The hub from its first line to its last.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use selena_core::{
+    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts,
+    identity::RequestLimits,
+    ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
+};
+use selena_http::{Client, Server, serve_admin};
+use selena_runtime::{notify, shutdown};
+use selena_sandbox::{DockerSandbox, SandboxConfig};
+use selena_store::Sqlite;
+use selena_types::ResourceLimits;
+use selena_vault::FileKeySealer;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    adapters::Packages,
+    doors,
+    places::{DevelopmentKeys, Places},
+};
+
+/// How long the modules may take to stop when the hub ends.
+const DRAIN: Duration = Duration::from_secs(15);
+/// Largest data volume of a module, in MiB.
+const MAX_DATA_MB: u32 = 4096;
+
+/// Runs the hub until it is told to end.
+pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
+    let ended = shutdown::listen().context("cannot listen for signals")?;
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&places.data_dir)?);
+    let api_port = doors::bind_api(places.listen)?;
+    let admin = doors::bind_admin(&places.admin_socket)?;
+    let (development, made_token) = development(places.development.take())?;
+    let (api, modules) = assemble(&places, store, development).await?;
+
+    announce(&api, "core.startup").await;
+    let address = api_port.local_addr()?;
+    let served = Server.serve(api_port.into(), api.clone(), api.identity().host_origin())?;
+    let admin_ended = CancellationToken::new();
+    tokio::spawn(serve_admin(admin, api.clone(), admin_ended.clone()));
+    tokio::spawn(api.clone().keep_audit());
+    let keeper = tokio::spawn(modules.clone().run());
+    first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
+    announce(&api, "core.startup_completed").await;
+    notify::ready();
+
+    let signal = ended.await;
+    tracing::info!(?signal, "the hub ends");
+    notify::stopping();
+    announce(&api, "core.shutdown").await;
+    if tokio::time::timeout(DRAIN, modules.shut_down()).await.is_err() {
+        tracing::warn!("modules did not stop in time; they are replaced at the next start");
+    }
+    served.shut_down();
+    admin_ended.cancel();
+    let _ended_with_the_modules = keeper.await;
+    api.flush_audit();
+    Ok(())
+}
+
+async fn assemble(
+    places: &Places,
+    store: Arc<dyn Store>,
+    development: Development,
+) -> anyhow::Result<(Arc<Api>, Arc<Modules>)> {
+    let sandbox = sandbox(places, selena_core::hub_id(&store).await?);
+    let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
+    let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
+    let api = Arc::new(Api::new(info()?, store, calls.clone(), development, limits).await?);
+    let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
+    let modules = Modules::load(ModulesParts {
+        api: api.clone(),
+        sandbox,
+        calls,
+        listeners: Arc::new(Server),
+        packages: Arc::new(Packages::default()),
+        sealer: Arc::new(sealer),
+        memory_store: Arc::new(memory_store),
+        config: ModulesConfig {
+            data_dir: places.data_dir.clone(),
+            limits: module_limits(),
+            enabled: places.enabled_modules.clone(),
+        },
+    });
+    Ok((api, modules.await?))
+}
+
+fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {
+    let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.join("sandbox"), hub_id);
+    config.docker_socket = places.docker_socket.clone();
+    config.name_prefix = places.name_prefix.clone();
+    Arc::new(DockerSandbox::new(config))
+}
+
+fn memory_store() -> Result<Arc<dyn Store>, StoreError> {
+    let failed = |source: selena_store::OpenError| StoreError::Failed {
+        attempted: "making a store in memory",
+        source: Box::new(source),
+    };
+    Ok(Arc::new(Sqlite::in_memory().map_err(failed)?))
+}
+
+fn info() -> anyhow::Result<HubInfo> {
+    Ok(HubInfo {
+        version: env!("CARGO_PKG_VERSION").parse()?,
+        commit: env!("SELENA_COMMIT").to_owned(),
+        build_time: env!("SELENA_BUILD_TIME").to_owned(),
+    })
+}
+
+/// What one module gets at most on this machine: half of its memory, all of its cores.
+fn module_limits() -> ResourceLimits {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory_mb = selena_runtime::machine::memory_mb().unwrap_or(1024) / 2;
+    let cpu = f64::from(u32::try_from(cores).unwrap_or(u32::MAX));
+    ResourceLimits { memory_mb, cpu, data_mb: MAX_DATA_MB }
+}
+
+/// The development token: the environment's, or a new one, which is then also printed.
+fn development(keys: Option<DevelopmentKeys>) -> anyhow::Result<(Development, Option<String>)> {
+    let Some(keys) = keys else { return Ok((Development::default(), None)) };
+    let (token, made) = match keys.token {
+        Some(token) => (token, None),
+        None => {
+            let token = selena_core::new_token()?;
+            let text = token.expose().to_owned();
+            (token, Some(text))
+        }
+    };
+    Ok((Development { token: Some(token), webhook_secret: keys.webhook_secret }, made))
+}
+
+async fn announce(api: &Api, event_type: &'static str) {
+    if let Err(error) = api.announce(event_type, json!({ "version": api.info().version })).await {
+        tracing::error!(error = &error as &dyn std::error::Error, event_type, "an event of the hub was not stored");
+    }
+}
+
+/// The lines that programs which start a hub read (protocol, section 12).
+fn first_lines(address: std::net::SocketAddr, made_token: Option<&str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {address}")?;
+    if let Some(token) = made_token {
+        writeln!(out, "DEV_MODULE_TOKEN={token}")?;
+    }
+    out.flush()
+}
