@@ -142,7 +142,7 @@ mod tests {
         let kept = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_str(value).expect("a header"));
-            request_id(&headers).to_str() == Ok(value)
+            request_id(&headers).as_bytes() == value.as_bytes()
         };
         assert!(kept("a-1._X") && kept(&"x".repeat(64)));
         assert!(!kept("") && !kept(&"x".repeat(65)) && !kept("a b") && !kept("a\"b"));

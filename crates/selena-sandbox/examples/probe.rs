@@ -42,6 +42,8 @@ fn main() {
         ("abort", _) => std::process::abort(),
         ("hog", _) => hog(),
         ("fork", _) => fork(),
+        ("orphans", _) => orphans(),
+        ("parent", _) => drop(myself("exit:0").spawn().unwrap()),
         ("fill", directory) => fill(directory),
         ("files", _) => files(),
         ("flood", _) => flood(),
@@ -137,10 +139,33 @@ fn hog() {
     }
 }
 
+fn myself(job: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.env("PROBE", job);
+    command
+}
+
+/// Makes orphans, and waits until nobody is left but the init and this.
+fn orphans() {
+    for _ in 0..5 {
+        assert!(myself("parent").status().unwrap().success());
+    }
+    while processes() > 2 {
+        std::thread::yield_now();
+    }
+    tell("reaped", "all");
+}
+
+fn processes() -> usize {
+    let is_process =
+        |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().parse::<u32>().is_ok();
+    fs::read_dir("/proc").unwrap().map(is_process).filter(|is| *is).count()
+}
+
 fn fork() {
     let mut children = Vec::new();
     let refused = loop {
-        match Command::new("/proc/self/exe").env("PROBE", "idle").spawn() {
+        match myself("idle").spawn() {
             Ok(child) => children.push(child),
             Err(error) => break error,
         }

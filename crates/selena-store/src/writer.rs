@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use rusqlite::Connection;
-use selena_core::ports::{Commit, CommitObserver, Job, ReadJob, StoreError};
+use selena_core::ports::{Commit, CommitObserver, Done, Job, ReadJob, StoreError, Work};
 
 use crate::{
     error::failed,
@@ -26,7 +26,8 @@ pub(crate) enum Order {
     Observe(Arc<dyn CommitObserver>),
 }
 
-type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Who is to be told, and what.
+type Answer = (Done, Result<(), StoreError>);
 
 /// Works until the store is dropped.
 pub(crate) fn run(connection: Connection, inbox: &mpsc::Receiver<Order>) {
@@ -86,11 +87,8 @@ impl Writer {
     }
 
     /// Runs the jobs, each in a savepoint of its own, and commits. Gives who is to be answered what, if it committed.
-    fn transaction(
-        &mut self,
-        batch: Vec<Job>,
-    ) -> (Vec<(Done, Result<(), StoreError>)>, Result<Vec<Commit>, StoreError>) {
-        let mut dones: Vec<(Done, Result<(), StoreError>)> = Vec::with_capacity(batch.len());
+    fn transaction(&mut self, batch: Vec<Job>) -> (Vec<Answer>, Result<Vec<Commit>, StoreError>) {
+        let mut dones: Vec<Answer> = Vec::with_capacity(batch.len());
         let mut changes = Vec::new();
         let mut broken = self.execute("BEGIN IMMEDIATE").err();
         for job in batch {
@@ -114,11 +112,7 @@ impl Writer {
         (dones, outcome)
     }
 
-    fn job(
-        &mut self,
-        run: Box<dyn FnOnce(&mut dyn selena_core::ports::Tx) -> Result<(), StoreError> + Send>,
-        changes: &mut Vec<Commit>,
-    ) -> Result<(), StoreError> {
+    fn job(&mut self, run: Work, changes: &mut Vec<Commit>) -> Result<(), StoreError> {
         self.execute("SAVEPOINT job")?;
         let before = changes.len();
         let result = run(&mut SqliteTx { connection: &self.connection, changes });

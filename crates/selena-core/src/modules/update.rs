@@ -93,7 +93,8 @@ impl Modules {
         was_running: bool,
     ) -> Result<Installed, ApiError> {
         self.place(staged).await?;
-        if !was_running && !(new.wanted && new.runtime_mode == RuntimeMode::AlwaysOn) {
+        let starts = was_running || (new.wanted && new.runtime_mode == RuntimeMode::AlwaysOn);
+        if !starts {
             self.save(slot, new.clone(), Some(("module.updated", about(&new, None)))).await?;
             return Ok(installed(&new, None));
         }

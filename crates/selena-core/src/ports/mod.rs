@@ -15,4 +15,4 @@ pub use sandbox::{
     Sandbox, SandboxError, StartedContainer,
 };
 pub use seal::{SealError, Sealer};
-pub use store::{Commit, CommitObserver, DeviceChange, Job, ReadJob, Rows, Store, StoreError, Tx};
+pub use store::{Commit, CommitObserver, DeviceChange, Done, Job, ReadJob, Rows, Store, StoreError, Tx, Work};

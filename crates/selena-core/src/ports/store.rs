@@ -118,13 +118,19 @@ pub trait Tx: Rows {
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError>;
 }
 
+/// What is done within a transaction.
+pub type Work = Box<dyn FnOnce(&mut dyn Tx) -> Result<(), StoreError> + Send>;
+
+/// Who is told how it ended.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// Work within one transaction of the writer. What it returns decides: an error rolls back this job alone.
 /// The second half is called once, after the commit is durable or has failed.
 pub struct Job {
     /// Runs on the writer's thread.
-    pub run: Box<dyn FnOnce(&mut dyn Tx) -> Result<(), StoreError> + Send>,
+    pub run: Work,
     /// Called with the outcome.
-    pub done: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+    pub done: Done,
 }
 
 impl fmt::Debug for Job {

@@ -1,12 +1,14 @@
 //! A Docker of the test's own, which may be killed.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
 };
 
 use nix::{
+    mount::{MntFlags, umount2},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -26,10 +28,15 @@ impl Daemon {
         dir.join("docker.sock")
     }
 
-    /// Kills the daemon as a crash would, and starts it again.
+    /// Kills the daemon as a crash would, and starts it again. The containers live on until then.
     pub(crate) fn crash_and_restart(&mut self) {
+        let containerd = fs::read_to_string(self.dir.join("exec/containerd/containerd.pid")).unwrap();
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+        // Its containerd dies with it, a moment later; a new daemon would take the old one for alive, and give up.
+        while Path::new("/proc").join(containerd.trim()).exists() {
+            thread::yield_now();
+        }
         self.process = spawn(&self.dir);
     }
 }
@@ -38,6 +45,8 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
         let _ = self.process.wait();
+        // It mounts its data directory over itself, and leaves it so.
+        let _ = umount2(&self.dir.join("data"), MntFlags::MNT_DETACH);
     }
 }
 

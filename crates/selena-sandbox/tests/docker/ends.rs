@@ -23,6 +23,16 @@ async fn r05_exit_codes_are_told() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn orphans_are_reaped() {
+    with_hub(async |hub| {
+        let spec = hub.spec("parent");
+        let (cause, log) = hub.run(&spec, "orphans").await;
+        assert_eq!(cause, ExitCause::Code(0), "{log}");
+    })
+    .await;
+}
+
 async fn refused_start(hub: &mut Hub, spec: &ContainerSpec) -> (ExitCause, String) {
     let started = hub.start(spec).await;
     boot(&listener(started.listener), &[]).await;

@@ -1,0 +1,254 @@
+//! The module API: what both wires offer, behind one door (protocol, sections 5 and 6).
+
+mod devices;
+mod events;
+
+pub use events::may_see;
+
+use std::{
+    sync::{Arc, OnceLock, Weak},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use selena_types::{AuditRecord, Event, EventType, Secret};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    ApiError,
+    access::Operation,
+    audit::Audit,
+    devices::Devices,
+    identity::{Caller, Credentials, Identity, Origin, RequestLimits},
+    modules::Modules,
+    ports::{Commit, CommitObserver, ModuleCalls, Store, Tx},
+    subscriptions::Subscriptions,
+    transact::{read, write},
+};
+
+/// Most events or states of one answer.
+pub const MAX_PAGE: usize = 1000;
+
+/// What the hub says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubInfo {
+    /// Version of the core.
+    pub version: semver::Version,
+    /// Commit it was built from, or `unknown`.
+    pub commit: String,
+    /// When it was built, ISO 8601, or `unknown`.
+    pub build_time: String,
+}
+
+/// The API. One for the hub; one more, with an empty store in memory, for each trial of a package.
+#[derive(Debug)]
+pub struct Api {
+    info: HubInfo,
+    started: Instant,
+    store: Arc<dyn Store>,
+    devices: Arc<Devices>,
+    subscriptions: Arc<Subscriptions>,
+    identity: Identity,
+    audit: Audit,
+    modules: OnceLock<Weak<Modules>>,
+}
+
+/// What is special about a development hub (protocol, section 12).
+#[derive(Debug, Default)]
+pub struct Development {
+    /// The development token.
+    pub token: Option<Secret>,
+    /// The key its webhooks are signed with.
+    pub webhook_secret: Option<Secret>,
+}
+
+/// Keeps what is in memory equal to what was committed.
+#[derive(Debug)]
+struct Observer {
+    devices: Arc<Devices>,
+    subscriptions: Arc<Subscriptions>,
+}
+
+impl CommitObserver for Observer {
+    fn committed(&self, changes: &[Commit]) {
+        for change in changes {
+            match change {
+                Commit::Device(change) => self.devices.apply(change),
+                Commit::Event(event) => self.subscriptions.dispatch(event),
+            }
+        }
+    }
+}
+
+impl Api {
+    /// An API over a store, with all its devices loaded.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn new(
+        info: HubInfo,
+        store: Arc<dyn Store>,
+        calls: Arc<dyn ModuleCalls>,
+        development: Development,
+        limits: RequestLimits,
+    ) -> Result<Self, ApiError> {
+        let identity = Identity::new(development.token.as_ref(), limits);
+        let devices = Arc::new(Devices::default());
+        let subscriptions = Arc::new(Subscriptions::new(calls, development.webhook_secret.map(Arc::new)));
+        for device in read(&store, |rows| rows.devices()).await? {
+            devices.apply(&crate::ports::DeviceChange::Put(Arc::new(device)));
+        }
+        store.observe(Arc::new(Observer { devices: devices.clone(), subscriptions: subscriptions.clone() }));
+        let audit = Audit::new(store.clone());
+        let modules = OnceLock::new();
+        Ok(Self { info, started: Instant::now(), store, devices, subscriptions, identity, audit, modules })
+    }
+
+    /// Finds out who asks, and whether it may.
+    ///
+    /// # Errors
+    /// [`ApiError`] with what is missing; the refusal is recorded.
+    pub fn authorize(
+        &self,
+        origin: &Origin,
+        credentials: Credentials<'_>,
+        operation: Operation,
+    ) -> Result<Caller, ApiError> {
+        let outcome = match self.identity.authenticate(origin, credentials) {
+            // Where no token is needed, one that is no longer valid does no harm.
+            Err(ApiError::Unauthenticated) if operation.rule().public => return Ok(Caller::Anonymous),
+            Ok(caller) => operation.check(&caller).map(|()| caller.clone()).map_err(|error| (error, Some(caller))),
+            Err(error) => Err((error, None)),
+        };
+        outcome.map_err(|(error, caller)| {
+            let subject = caller.as_ref().map_or_else(|| listener(origin), |caller| caller.subject().to_owned());
+            self.refused(&error, &subject, &format!("{operation:?}"));
+            error
+        })
+    }
+
+    /// Records that something was refused.
+    pub fn refused(&self, error: &ApiError, subject: &str, what: &str) {
+        let event = match error {
+            ApiError::Unauthenticated => "unauthenticated",
+            ApiError::WrongNamespace => "token_wrong_namespace",
+            ApiError::PermissionMissing(_) => "permission_denied",
+            ApiError::RateLimited => "rate_limit_exceeded",
+            ApiError::Forbidden { code, .. } | ApiError::Conflict { code, .. } => code,
+            _ => "request_refused",
+        };
+        let detail = match error {
+            ApiError::PermissionMissing(permission) => format!("{what} needs {permission}"),
+            _ => what.to_owned(),
+        };
+        self.audit.record(event, subject, &detail);
+    }
+
+    /// Records that something was done.
+    pub(crate) fn record(&self, event: &'static str, subject: &str, detail: &str) {
+        self.audit.record(event, subject, detail);
+    }
+
+    /// Writes the counts of the audit log that are still in memory.
+    pub fn flush_audit(&self) {
+        self.audit.flush();
+    }
+
+    pub(crate) fn set_modules(&self, modules: &Arc<Modules>) {
+        self.modules.set(Arc::downgrade(modules)).expect("the modules are set once, at start");
+    }
+
+    /// The installed modules.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] in a trial.
+    pub fn modules(&self) -> Result<Arc<Modules>, ApiError> {
+        self.modules.get().and_then(Weak::upgrade).ok_or(ApiError::Unavailable("module management"))
+    }
+
+    /// What the hub says about itself.
+    pub fn info(&self) -> &HubInfo {
+        &self.info
+    }
+
+    /// The tokens that are valid now.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// `GET /health`.
+    #[must_use]
+    pub fn health(&self) -> Value {
+        json!({
+            "status": "ok",
+            "version": self.info.version,
+            "mode": "normal",
+            "uptime": self.started.elapsed().as_secs(),
+            "integrity": "unknown",
+        })
+    }
+
+    /// `GET /system/info`; nobody known is told only the version, and whether the hub was set up.
+    #[must_use]
+    pub fn system_info(&self, caller: &Caller) -> Value {
+        let mut info = json!({ "version": self.info.version, "initialized": true });
+        if !matches!(caller, Caller::Anonymous) {
+            info["commit"] = json!(self.info.commit);
+            info["build_time"] = json!(self.info.build_time);
+            if let Ok(modules) = self.modules() {
+                info["engine"] = json!(modules.engine());
+                info["storage"] = modules.storage();
+            }
+        }
+        info
+    }
+
+    /// Publishes an event of the hub itself.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn announce(&self, event_type: &'static str, payload: Value) -> Result<(), ApiError> {
+        write(&self.store, move |tx| append(tx, event_type, "core", payload).map(|_| ())).await
+    }
+
+    /// The newest audit records.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn audit_records(&self, limit: usize) -> Result<Vec<AuditRecord>, ApiError> {
+        self.flush_audit();
+        read(&self.store, move |rows| rows.audit(limit.min(MAX_PAGE))).await
+    }
+
+    /// Flushes the audit counts every 5 seconds, until the hub ends.
+    pub async fn keep_audit(self: Arc<Self>) {
+        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tick.tick().await;
+            self.flush_audit();
+        }
+    }
+}
+
+pub(crate) fn append(tx: &mut dyn Tx, event_type: &str, source: &str, payload: Value) -> Result<Arc<Event>, ApiError> {
+    let event_type = EventType::new(event_type).expect("the hub's own event types are well-formed");
+    Ok(tx.append_event(Uuid::new_v4(), &event_type, source, Timestamp::now(), payload)?)
+}
+
+/// A listener's name, for the audit log.
+fn listener(origin: &Origin) -> String {
+    match origin {
+        Origin::Module(run) => format!("listener of {}", run.name),
+        Origin::Host(_) => "host listener".to_owned(),
+        Origin::Admin { who } => who.clone(),
+    }
+}
