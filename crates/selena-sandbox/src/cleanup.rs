@@ -104,7 +104,9 @@ impl Shared {
         let images = self.engine.ask(REMOVING_IMAGES, list).await?;
         for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| Some(tag) != keep.as_ref()) {
             let remove = |docker: Docker| async move {
-                let removed = docker.remove_image(&tag, None::<RemoveImageOptions>, None).await;
+                // A container that has ended may still name it; that one is never started again.
+                let options = RemoveImageOptions { force: true, ..RemoveImageOptions::default() };
+                let removed = docker.remove_image(&tag, Some(options), None).await;
                 fine_if_gone(removed.map(|_| ()))
             };
             self.engine.ask(REMOVING_IMAGES, remove).await?;

@@ -5,7 +5,7 @@ use std::io;
 use bollard::{
     Docker, body_full,
     errors::Error as DockerError,
-    query_parameters::{CreateImageOptions, TagImageOptions},
+    query_parameters::{CreateImageOptions, RemoveImageOptions, TagImageOptions},
 };
 use futures_util::TryStreamExt;
 use selena_core::ports::{ContainerSpec, SandboxError};
@@ -37,8 +37,11 @@ pub(crate) async fn ensure(
 async fn ensure_static(engine: &Engine, config: &SandboxConfig, spec: &ContainerSpec) -> Result<String, SandboxError> {
     let image = config.image(&spec.module, &spec.version);
     let known = engine.ask_if_there(MAKING, |docker| inspect_user(docker, image.clone())).await?;
-    if known.flatten().is_some_and(|user| user == spec.uid.to_string()) {
-        return Ok(image);
+    match known {
+        Some(Some(user)) if user == spec.uid.to_string() => return Ok(image),
+        // Made for another user of that name; an image that only loses its tag would stay for ever.
+        Some(_) => remove(engine, &image).await?,
+        None => {}
     }
     let root = static_root(spec.uid).map_err(failure::system(MAKING))?;
     let options = CreateImageOptions {
@@ -53,6 +56,12 @@ async fn ensure_static(engine: &Engine, config: &SandboxConfig, spec: &Container
     };
     engine.ask(MAKING, import).await?;
     Ok(image)
+}
+
+async fn remove(engine: &Engine, image: &str) -> Result<(), SandboxError> {
+    let options = RemoveImageOptions { force: true, ..RemoveImageOptions::default() };
+    let remove = |docker: Docker| async move { docker.remove_image(image, Some(options), None).await };
+    engine.ask_if_there(MAKING, remove).await.map(|_| ())
 }
 
 async fn inspect_user(docker: Docker, image: String) -> Result<Option<String>, DockerError> {

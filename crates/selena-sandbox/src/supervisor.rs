@@ -55,9 +55,11 @@ async fn connect(
     within(docker.clone().negotiate_version()).await?;
     // Events from this moment on are sent again, so none is lost between the list and the subscription.
     let since = now();
+    // Asked for first: a run that is handed out while the engine makes its list is not in that list.
+    let known = shared.runs.running();
     let running = running(shared, &docker).await?;
     let events = docker.events(Some(events_of_hub(shared, since)));
-    for run in shared.runs.running().into_iter().filter(|run| !running.contains(run)) {
+    for run in known.into_iter().filter(|run| !running.contains(run)) {
         shared.runs.ended(&run, ExitCause::Gone);
     }
     shared.engine.set_state(EngineState::Up);

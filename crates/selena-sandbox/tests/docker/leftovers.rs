@@ -95,6 +95,22 @@ async fn tags(hub: &Hub) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_made_anew_for_another_user() {
+    with_hub(async |hub| {
+        let mut spec = hub.spec("moved");
+        hub.run(&spec, "exit:0").await;
+        let old = hub.docker.inspect_image(&tags(hub).await[0]).await.unwrap().id.unwrap();
+        spec.uid += 1;
+        spec.data_image = hub.dir.path().join("other.img");
+        let (_, log) = hub.run(&spec, "look").await;
+        assert_eq!((value(&log, "passwd"), value(&log, "write_data")), ("true", "ok"));
+        assert_eq!(tags(hub).await.len(), 1);
+        assert!(hub.docker.inspect_image(&old).await.is_err(), "the image before is left over");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_is_total() {
     with_hub(async |hub| {
         let mut spec = hub.spec("purged");

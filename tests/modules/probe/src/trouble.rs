@@ -1,0 +1,62 @@
+//! Misbehaviour, at the start of a package or on demand.
+
+use std::{env, fs, hint, path::Path, process, thread};
+
+use serde_json::Value;
+
+use crate::NOTES;
+
+/// What `start.json` asks for instead of serving: `{"do": …}`. Gives the code to end with.
+pub(crate) fn before_serving(start: &Value) -> Option<u8> {
+    match start["do"].as_str() {
+        Some("exit") => {
+            println!("the probe ends as it was told");
+            eprintln!("and this is its last line");
+            Some(u8::try_from(start["code"].as_u64().unwrap_or(1)).unwrap_or(1))
+        }
+        Some("exit_with_data") if Path::new(NOTES).exists() => {
+            let _only_to_spoil_the_old_data = fs::write(NOTES, "spoilt by the new version");
+            Some(4)
+        }
+        Some("deaf") => loop {
+            thread::park();
+        },
+        _ => None,
+    }
+}
+
+/// What `POST /act {"act": …}` asks for and cannot be answered.
+pub(crate) fn make(act: &str, arguments: &Value) {
+    match act {
+        "exit" => process::exit(i32::try_from(arguments["code"].as_i64().unwrap_or(1)).unwrap_or(1)),
+        "abort" => process::abort(),
+        "allocate" => allocate(),
+        "fork" => fork(),
+        "spin" => spin(),
+        _ => {}
+    }
+}
+
+fn allocate() {
+    let mut held = Vec::new();
+    loop {
+        held.push(vec![1_u8; 1 << 20]);
+        hint::black_box(&held);
+    }
+}
+
+/// Starts copies of this program that do nothing, until the limit refuses one.
+fn fork() {
+    let Ok(program) = env::current_exe() else { return };
+    while process::Command::new(&program).env("SELENA_MODULE_PORT", "0").spawn().is_ok() {}
+}
+
+fn spin() {
+    for _ in 0..8 {
+        thread::spawn(|| {
+            loop {
+                hint::spin_loop();
+            }
+        });
+    }
+}
