@@ -1,1 +1,25 @@
+//! A harness for black-box tests: it starts whole hubs and speaks to them through their public doors only.
+//!
+//! Every test has a hub of its own, with its own data and its own prefix in Docker, and leaves nothing behind.
+//! A test that cannot run, without root or without Docker, fails and says so; none is skipped.
+//! It knows the protocol and nothing of the hub's crates.
 
+pub mod engine;
+pub mod http;
+pub mod hub;
+pub mod module;
+mod namespace;
+pub mod own_engine;
+pub mod package;
+mod programs;
+pub mod receiver;
+pub mod search;
+pub mod signature;
+pub mod wait;
+
+pub use engine::Engine;
+pub use http::{Answer, Client, Door};
+pub use hub::{Hub, Options};
+pub use module::Module;
+pub use package::Package;
+pub use receiver::{Receiver, Reply, Webhook};
