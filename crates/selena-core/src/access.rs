@@ -35,6 +35,13 @@ pub enum Operation {
     ModuleLogs,
     ModuleStatusStream,
     ModuleConsent,
+    ModuleConfigGet,
+    ModuleConfigSet,
+    ModuleCommand,
+    IntentRegister,
+    IntentList,
+    IntentDelete,
+    IntegrityStatus,
     AuditList,
 }
 
@@ -45,6 +52,8 @@ pub enum Right {
     No,
     /// It may with this permission.
     With(Permission),
+    /// It may for itself: what it names must be its own.
+    Own,
 }
 
 /// Who may do an operation.
@@ -80,6 +89,10 @@ impl Rule {
         }
     }
 
+    const fn own(permission: Permission) -> Self {
+        Self { integration: Right::Own, driver: Right::Own, automation: Right::Own, ..Self::modules(permission) }
+    }
+
     const fn hub(permission: Permission) -> Self {
         Self { integration: Right::No, driver: Right::No, automation: Right::No, ..Self::modules(permission) }
     }
@@ -112,6 +125,13 @@ impl Operation {
         Self::ModuleLogs,
         Self::ModuleStatusStream,
         Self::ModuleConsent,
+        Self::ModuleConfigGet,
+        Self::ModuleConfigSet,
+        Self::ModuleCommand,
+        Self::IntentRegister,
+        Self::IntentList,
+        Self::IntentDelete,
+        Self::IntegrityStatus,
         Self::AuditList,
     ];
 
@@ -119,7 +139,8 @@ impl Operation {
     #[must_use]
     pub const fn rule(self) -> Rule {
         use Permission::{
-            DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, ModulesManage, ModulesRead, SystemRead,
+            DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, IntegrityRead, ModulesManage, ModulesRead,
+            SystemRead,
         };
         match self {
             Self::Boot | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
@@ -140,7 +161,12 @@ impl Operation {
             | Self::ModuleRemove
             | Self::ModuleLogs
             | Self::ModuleStatusStream
-            | Self::ModuleConsent => Rule::hub(ModulesManage),
+            | Self::ModuleConsent
+            | Self::ModuleConfigSet
+            | Self::ModuleCommand => Rule::hub(ModulesManage),
+            Self::ModuleConfigGet => Rule::own(ModulesRead),
+            Self::IntentRegister | Self::IntentList | Self::IntentDelete => Rule::own(ModulesManage),
+            Self::IntegrityStatus => Rule::hub(IntegrityRead),
         }
     }
 
@@ -155,7 +181,7 @@ impl Operation {
             Caller::Anonymous => return Err(ApiError::Unauthenticated),
             Caller::Person { .. } => rule.people,
             Caller::Development => rule.system,
-            Caller::Module(_) if matches!(self, Self::Boot | Self::Health) => true,
+            Caller::Module(_) if rule.public && self != Self::SystemInfo => true,
             Caller::Module(run) => {
                 let right = match run.module_type {
                     ModuleType::System => return if rule.system { Ok(()) } else { Err(Self::missing(rule)) },
@@ -163,7 +189,11 @@ impl Operation {
                     ModuleType::Driver | ModuleType::ImportSource => rule.driver,
                     ModuleType::Automation | ModuleType::Ui => rule.automation,
                 };
-                matches!(right, Right::With(permission) if run.permissions.contains(&permission))
+                match right {
+                    Right::No => false,
+                    Right::With(permission) => run.permissions.contains(&permission),
+                    Right::Own => true,
+                }
             }
         };
         if allowed { Ok(()) } else { Err(Self::missing(rule)) }

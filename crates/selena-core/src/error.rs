@@ -83,6 +83,14 @@ pub enum ApiError {
         /// Why, for people.
         detail: String,
     },
+    /// A module did not answer as it should: 502, or 504 `module_timeout`.
+    #[error("{detail}")]
+    Upstream {
+        /// The machine's word.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// No disk space is left: 507.
     #[error("the disk is full: remove a module or data, then try again")]
     DiskFull,
@@ -108,6 +116,7 @@ impl ApiError {
             Self::WrongNamespace => "token_wrong_namespace",
             Self::PermissionMissing(_) => "permission_denied",
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } | Self::Container { code, .. } => code,
+            Self::Upstream { code, .. } => code,
             Self::RateLimited => "rate_limited",
             Self::NotFound(_) => "not_found",
             Self::Invalid(_) => "validation_error",

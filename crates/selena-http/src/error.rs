@@ -48,6 +48,8 @@ fn status(error: &ApiError) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         ApiError::EngineDown(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::Upstream { code: "module_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
+        ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
         ApiError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -13,7 +13,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, module_install, modules, system},
+    routes::{devices, events, intents, module_install, modules, system},
 };
 
 /// Where the API begins.
@@ -33,6 +33,10 @@ fn table() -> Vec<(Operation, &'static str, MethodRouter<Context>)> {
         (Op::DeviceDelete,       "/devices/{device_id}",            delete(devices::delete)),
         (Op::DeviceSetState,     "/devices/{device_id}/state",      patch(devices::set_state)),
         (Op::DeviceHistory,      "/devices/{device_id}/history",    get(devices::history)),
+        (Op::IntentRegister,     "/intents/register",               post(intents::register)),
+        (Op::IntentList,         "/intents",                        get(intents::list)),
+        (Op::IntentDelete,       "/intents/{module}",               delete(intents::delete)),
+        (Op::IntegrityStatus,    "/integrity/status",               get(system::integrity)),
         (Op::EventPublish,       "/events/publish",                 post(events::publish)),
         (Op::EventSubscribe,     "/events/subscribe",               post(events::subscribe)),
         (Op::EventUnsubscribe,   "/events/subscriptions/{id}",      delete(events::unsubscribe)),
@@ -47,6 +51,9 @@ fn table() -> Vec<(Operation, &'static str, MethodRouter<Context>)> {
         (Op::ModuleRestart,      "/modules/{name}/restart",         post(modules::restart)),
         (Op::ModuleLogs,         "/modules/{name}/logs",            get(modules::logs)),
         (Op::ModuleStatusStream, "/modules/{name}/status/stream",   get(modules::status_stream)),
+        (Op::ModuleConfigGet,    "/modules/{name}/config",          get(modules::config)),
+        (Op::ModuleConfigSet,    "/modules/{name}/config",          post(modules::set_config)),
+        (Op::ModuleCommand,      "/modules/{name}/command",         post(modules::command)),
         (Op::ModuleConsent,      "/modules/{name}/consent",         get(modules::awaited_consent)
                                                                         .post(modules::consent)
                                                                         .delete(modules::refuse_consent)),

@@ -10,6 +10,7 @@ mod devices;
 mod error;
 mod events;
 mod migrations;
+mod module_config;
 mod modules;
 mod rows;
 mod settings;

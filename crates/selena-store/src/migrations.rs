@@ -8,7 +8,8 @@ use rusqlite::Connection;
 use crate::OpenError;
 
 /// Step n brings the schema from n to n + 1. A step that was released is never changed.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE modules (
         name TEXT PRIMARY KEY,
         version TEXT NOT NULL,
@@ -85,7 +86,16 @@ const STEPS: &[&str] = &["
         key TEXT PRIMARY KEY,
         value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE module_config (
+        module TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (module, key)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Why the schema was not brought up to date.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{audit, devices, events, modules, settings, tokens};
+use crate::{audit, devices, events, module_config, modules, settings, tokens};
 
 /// Reading over a connection.
 pub(crate) struct SqliteRows<'a>(pub(crate) &'a Connection);
@@ -65,6 +65,9 @@ macro_rules! rows {
             fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
                 audit::newest(self.$connection(), limit)
             }
+            fn module_config(&self, module: &ModuleName) -> Result<Map<String, Value>, StoreError> {
+                module_config::all(self.$connection(), module)
+            }
             fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
                 settings::get(self.$connection(), key)
             }
@@ -99,6 +102,7 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn delete_module(&mut self, name: &ModuleName) -> Result<(), StoreError> {
+        module_config::delete(self.connection, name)?;
         modules::delete(self.connection, name)
     }
 
@@ -147,6 +151,10 @@ impl Tx for SqliteTx<'_> {
 
     fn append_audit(&mut self, record: &AuditRecord) -> Result<(), StoreError> {
         audit::append(self.connection, record)
+    }
+
+    fn put_module_config(&mut self, module: &ModuleName, key: &str, value: &Value) -> Result<(), StoreError> {
+        module_config::put(self.connection, module, key, value)
     }
 
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {

@@ -47,6 +47,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     let admin_ended = CancellationToken::new();
     tokio::spawn(serve_admin(admin, api.clone(), admin_ended.clone()));
     tokio::spawn(api.clone().keep_audit());
+    tokio::spawn(api.clone().keep_presence());
     let keeper = tokio::spawn(modules.clone().run());
     first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
     announce(&api, "core.startup_completed").await;
@@ -88,6 +89,7 @@ async fn assemble(
             data_dir: places.data_dir.clone(),
             limits: module_limits(),
             enabled: places.enabled_modules.clone(),
+            module_config: places.module_config.clone(),
         },
     });
     Ok((api, modules.await?))

@@ -1,14 +1,16 @@
 //! Where everything of this hub lies and listens.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
-use selena_runtime::settings::{Settings, variable};
+use selena_runtime::settings::{ModulesSettings, Settings, variable};
 use selena_types::{ModuleName, Secret};
+use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
 
@@ -28,6 +30,7 @@ pub(crate) struct Places {
     pub(crate) init: PathBuf,
     pub(crate) name_prefix: String,
     pub(crate) enabled_modules: Vec<ModuleName>,
+    pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
     pub(crate) rate_limit: bool,
     pub(crate) development: Option<DevelopmentKeys>,
 }
@@ -59,6 +62,7 @@ impl Places {
             init: arguments.init.clone().unwrap_or_else(|| find_init(env::current_exe().ok().as_deref())),
             name_prefix: arguments.name_prefix.clone(),
             enabled_modules: names(&settings.modules.enabled_modules)?,
+            module_config: module_config(&settings.modules)?,
             rate_limit: !arguments.no_rate_limit,
             development: arguments.dev.then(development_keys),
             data_dir,
@@ -74,6 +78,16 @@ fn development_keys() -> DevelopmentKeys {
 fn names(enabled: &[String]) -> anyhow::Result<Vec<ModuleName>> {
     let name = |text: &String| text.parse().with_context(|| format!("setting `enabled_modules`: `{text}`"));
     enabled.iter().map(name).collect()
+}
+
+fn module_config(modules: &ModulesSettings) -> anyhow::Result<BTreeMap<ModuleName, Map<String, Value>>> {
+    let of = |(name, table)| -> anyhow::Result<_> {
+        let name: &String = name;
+        let parsed = name.parse().with_context(|| format!("setting `modules.config.{name}`"))?;
+        let json = serde_json::to_value(table).with_context(|| format!("setting `modules.config.{name}`"))?;
+        Ok((parsed, json.as_object().cloned().unwrap_or_default()))
+    };
+    modules.config.iter().map(of).collect()
 }
 
 /// Makes a directory if it is not there, and gives its full path, which the container engine needs.

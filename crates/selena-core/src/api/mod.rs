@@ -6,13 +6,14 @@ mod events;
 pub use events::may_see;
 
 use std::{
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use selena_types::{AuditRecord, Event, EventType, Secret};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
@@ -21,8 +22,10 @@ use crate::{
     audit::Audit,
     devices::Devices,
     identity::{Caller, Credentials, Identity, Origin, RequestLimits},
+    intents::Intents,
     modules::Modules,
-    ports::{Commit, CommitObserver, ModuleCalls, Store, Tx},
+    ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
+    presence::{Change, Presence},
     subscriptions::Subscriptions,
     transact::{read, write},
 };
@@ -51,6 +54,9 @@ pub struct Api {
     subscriptions: Arc<Subscriptions>,
     identity: Identity,
     audit: Audit,
+    intents: Intents,
+    presence: Arc<Presence>,
+    presence_changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
     modules: OnceLock<Weak<Modules>>,
 }
 
@@ -67,6 +73,7 @@ pub struct Development {
 #[derive(Debug)]
 struct Observer {
     devices: Arc<Devices>,
+    presence: Arc<Presence>,
     subscriptions: Arc<Subscriptions>,
 }
 
@@ -74,7 +81,13 @@ impl CommitObserver for Observer {
     fn committed(&self, changes: &[Commit]) {
         for change in changes {
             match change {
-                Commit::Device(change) => self.devices.apply(change),
+                Commit::Device(change) => {
+                    self.devices.apply(change);
+                    match change {
+                        DeviceChange::Put(device) => self.presence.seen(device),
+                        DeviceChange::Deleted(id) => self.presence.forget(*id),
+                    }
+                }
                 Commit::Event(event) => self.subscriptions.dispatch(event),
             }
         }
@@ -96,13 +109,29 @@ impl Api {
         let identity = Identity::new(development.token.as_ref(), limits);
         let devices = Arc::new(Devices::default());
         let subscriptions = Arc::new(Subscriptions::new(calls, development.webhook_secret.map(Arc::new)));
+        let (presence, presence_changes) = Presence::new();
+        let presence = Arc::new(presence);
         for device in read(&store, |rows| rows.devices()).await? {
-            devices.apply(&crate::ports::DeviceChange::Put(Arc::new(device)));
+            presence.seen(&device);
+            devices.apply(&DeviceChange::Put(Arc::new(device)));
         }
-        store.observe(Arc::new(Observer { devices: devices.clone(), subscriptions: subscriptions.clone() }));
+        let observer =
+            Observer { devices: devices.clone(), presence: presence.clone(), subscriptions: subscriptions.clone() };
+        store.observe(Arc::new(observer));
         let audit = Audit::new(store.clone());
-        let modules = OnceLock::new();
-        Ok(Self { info, started: Instant::now(), store, devices, subscriptions, identity, audit, modules })
+        Ok(Self {
+            info,
+            started: Instant::now(),
+            store,
+            devices,
+            subscriptions,
+            identity,
+            audit,
+            intents: Intents::default(),
+            presence,
+            presence_changes: Mutex::new(Some(presence_changes)),
+            modules: OnceLock::new(),
+        })
     }
 
     /// Finds out who asks, and whether it may.
@@ -177,6 +206,10 @@ impl Api {
         &self.identity
     }
 
+    pub(crate) fn intents(&self) -> &Intents {
+        &self.intents
+    }
+
     pub(crate) fn subscriptions(&self) -> &Subscriptions {
         &self.subscriptions
     }
@@ -227,6 +260,60 @@ impl Api {
     pub async fn audit_records(&self, limit: usize) -> Result<Vec<AuditRecord>, ApiError> {
         self.flush_audit();
         read(&self.store, move |rows| rows.audit(limit.min(MAX_PAGE))).await
+    }
+
+    /// `POST /intents/register`.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`]; 403 for another module or port than the caller's own.
+    pub fn register_intents(&self, caller: &Caller, body: &Value) -> Result<Value, ApiError> {
+        self.intents.register(caller, body)
+    }
+
+    /// `GET /intents`.
+    #[must_use]
+    pub fn list_intents(&self) -> Value {
+        self.intents.list()
+    }
+
+    /// `DELETE /intents/{module}`.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`]; 403 for another module than the caller.
+    pub fn delete_intents(&self, caller: &Caller, module: &str) -> Result<(), ApiError> {
+        self.intents.delete(caller, module)
+    }
+
+    /// `GET /integrity/status`: no agent has reported to this hub yet.
+    #[must_use]
+    pub fn integrity_status(&self) -> Value {
+        json!({
+            "status": "unknown",
+            "last_check": null,
+            "check_interval_sec": 60,
+            "files_checked": 0,
+            "changed_files": [],
+            "restore_attempts": 0,
+            "safe_mode_since": null,
+        })
+    }
+
+    /// Tells of devices that fall silent or come back, until the hub ends.
+    pub async fn keep_presence(self: Arc<Self>) {
+        let changes = self.presence_changes.lock().expect("nothing panics while it holds it").take();
+        let Some(mut changes) = changes else { return };
+        let watch = self.presence.watch();
+        let tell = async {
+            while let Some(change) = changes.recv().await {
+                let event_type = if change.online { "device.online" } else { "device.offline" };
+                let since = Timestamp::now().as_duration().as_secs_f64();
+                let payload = json!({ "device_id": change.device, "since": since });
+                if let Err(error) = self.announce(event_type, payload).await {
+                    tracing::error!(error = &error as &dyn std::error::Error, event_type, "an event was not stored");
+                }
+            }
+        };
+        tokio::join!(watch, tell);
     }
 
     /// Flushes the audit counts every 5 seconds, until the hub ends.

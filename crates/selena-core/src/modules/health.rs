@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use selena_types::{Manifest, ModulePort};
+use selena_types::{Manifest, ModulePort, RuntimeMode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Modules, launch::HEALTH_DEADLINE, slot::Active};
 use crate::{
     ApiError,
-    ports::{ModuleAddress, ModuleRequest, RunId},
+    ports::{ExitCause, ModuleAddress, ModuleRequest, RunId},
 };
 
 /// How long one `GET /health` may take.
@@ -24,7 +24,7 @@ impl Modules {
     pub(super) async fn until_healthy(&self, active: &Active, manifest: &Manifest) -> Result<(), ApiError> {
         let name = manifest.name.clone();
         let Some(port) = manifest.port else { return Err(ApiError::Unavailable("a module without a port")) };
-        let mut exit = active.exit.clone();
+        let (mut exit, mut ended) = (active.exit.clone(), active.exit.clone());
         let deadline = Instant::now() + HEALTH_DEADLINE;
         let mut last = "it does not listen on its port".to_owned();
         let healthy = async {
@@ -39,7 +39,9 @@ impl Modules {
             }
         };
         let detail = tokio::select! {
-            cause = exit.ended() => format!("it ended with {cause}"),
+            // A scheduled module may have done its work before it was asked.
+            ExitCause::Code(0) = exit.ended(), if manifest.runtime_mode == RuntimeMode::Scheduled => return Ok(()),
+            cause = ended.ended() => format!("it ended with {cause}"),
             outcome = timeout_at(deadline, healthy) => match outcome {
                 Ok(()) => return Ok(()),
                 Err(_elapsed) => format!("not within {} s: {last}", HEALTH_DEADLINE.as_secs()),

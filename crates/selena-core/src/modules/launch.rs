@@ -4,6 +4,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use selena_types::{Manifest, ModuleState, Secret};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ModuleRecord, Modules, about, slot::Active};
@@ -50,7 +51,8 @@ impl Modules {
         let name = launch.manifest.name.clone();
         let token = token::new_token()?;
         let hash = token::hash(token.expose());
-        let boot = environment(launch.manifest, &token, &launch.webhook_secret);
+        let settings = self.settings_of(&name).await?;
+        let boot = environment(launch.manifest, &token, &launch.webhook_secret, &settings);
         let started = self.parts.sandbox.start(launch.spec).await.map_err(|error| ApiError::sandbox(&name, error))?;
         let exit = self.exits.watch(&started.run);
         let new = NewRun {
@@ -68,7 +70,10 @@ impl Modules {
         launch.api.identity().set_current(&name, hash.clone());
         let origin = Origin::Module(run.clone());
         match self.parts.listeners.serve(started.listener, launch.api.clone(), origin) {
-            Ok(served) => Ok((Active { run, served, exit, supervision: CancellationToken::new() }, hash)),
+            Ok(served) => {
+                let supervision = CancellationToken::new();
+                Ok((Active { run, served, exit, supervision, last_call: Instant::now() }, hash))
+            }
             Err(error) => {
                 self.stop_container(&started.run).await;
                 Err(ApiError::internal(error))
@@ -114,6 +119,7 @@ impl Modules {
         active.supervision.cancel();
         active.run.end();
         api.subscriptions().end_run(&active.run);
+        api.intents().forget(&active.run.name);
         active.served.shut_down();
         self.parts.calls.forget(&active.run.run);
         self.exits.forget(&active.run.run);
@@ -142,7 +148,13 @@ pub(super) fn secret_context(record: &ModuleRecord) -> String {
 }
 
 /// The environment of `GET /boot` (protocol, section 2): `KEY=VALUE`, each ended by NUL.
-fn environment(manifest: &Manifest, token: &Secret, webhook_secret: &Secret) -> Secret {
+/// The module's settings come as `MODULE_CONFIG_<KEY>` (section 12): texts as they are, other values as JSON.
+fn environment(
+    manifest: &Manifest,
+    token: &Secret,
+    webhook_secret: &Secret,
+    settings: &serde_json::Map<String, serde_json::Value>,
+) -> Secret {
     const CORE_URL: &str = "http://localhost:7070/api/v1";
     let port = manifest.port.map(|port| port.to_string()).unwrap_or_default();
     let mut text = String::new();
@@ -158,5 +170,16 @@ fn environment(manifest: &Manifest, token: &Secret, webhook_secret: &Secret) -> 
     ] {
         write!(text, "{key}={value}\0").expect("a String takes all");
     }
+    for (key, value) in settings.iter().filter(|(key, _)| is_variable(key)) {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !value.contains('\0') {
+            write!(text, "MODULE_CONFIG_{}={value}\0", key.to_ascii_uppercase()).expect("a String takes all");
+        }
+    }
     Secret::new(text)
+}
+
+/// Whether a setting's key can be part of a variable's name.
+fn is_variable(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

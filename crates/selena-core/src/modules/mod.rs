@@ -3,16 +3,20 @@
 //! What a module is lies in the store; what runs of it lies in its [`slot::Slot`], whose lock serialises all that is done
 //! to one module and never holds up another one.
 
+mod command;
+mod config;
 mod consent;
 mod exits;
 mod health;
 mod install;
 mod launch;
 mod lifecycle;
+mod on_demand;
 mod progress;
 mod reconcile;
 mod record;
 mod remove;
+mod schedule;
 mod slot;
 mod staging;
 mod supervise;
@@ -26,7 +30,7 @@ use std::{
 };
 
 use selena_types::{Manifest, ModuleName, ModuleState, ResourceLimits};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -61,6 +65,8 @@ pub struct ModulesConfig {
     pub limits: ResourceLimits,
     /// The modules that may run; empty means all (protocol, section 12).
     pub enabled: Vec<ModuleName>,
+    /// Settings of modules from the hub's own file.
+    pub module_config: BTreeMap<ModuleName, Map<String, Value>>,
 }
 
 /// What the modules work with.

@@ -5,11 +5,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{ModuleRecord, Modules, slot::Slot};
+use super::{ModuleRecord, Modules, schedule::Agenda, slot::Slot};
 use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, SandboxError};
 
 /// How often it is done when nothing happens.
 const PERIOD: Duration = Duration::from_secs(30);
+/// How often schedules and idle modules are looked at.
+const SECOND: Duration = Duration::from_secs(1);
 
 impl Modules {
     /// Keeps the modules running until [`Modules::shut_down`].
@@ -19,9 +21,17 @@ impl Modules {
         let mut tick = interval(PERIOD);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut engine_watched = true;
+        let mut second = interval(SECOND);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut agenda = Agenda::default();
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
+                _ = second.tick() => {
+                    self.start_due(&mut agenda);
+                    self.stop_idle().await;
+                    continue;
+                }
                 Some(exit) = exits.recv() => {
                     self.exits.report(exit);
                     continue;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ModuleRecord, exits::ExitWatch};
@@ -33,6 +34,8 @@ pub(super) struct Active {
     pub(super) exit: ExitWatch,
     /// Ends its supervision.
     pub(super) supervision: CancellationToken,
+    /// When it was last called, for modules that run on demand.
+    pub(super) last_call: Instant,
 }
 
 impl Slot {

@@ -79,6 +79,8 @@ pub trait Rows {
     fn token_owner(&self, hash: &TokenHash) -> Result<Option<String>, StoreError>;
     /// Audit records, newest first, at most `limit`.
     fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, StoreError>;
+    /// What people set of a module's settings.
+    fn module_config(&self, module: &ModuleName) -> Result<Map<String, Value>, StoreError>;
     /// A setting of the hub itself.
     fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
 }
@@ -90,7 +92,7 @@ pub trait Tx: Rows {
     /// # Errors
     /// [`StoreError`], as with every method here.
     fn put_module(&mut self, module: &ModuleRecord) -> Result<(), StoreError>;
-    /// Deletes a module. Its token hashes stay.
+    /// Deletes a module with its settings. Its token hashes stay.
     fn delete_module(&mut self, name: &ModuleName) -> Result<(), StoreError>;
     /// Inserts or replaces a device; its state's history is not touched.
     fn put_device(&mut self, device: Device) -> Result<Arc<Device>, StoreError>;
@@ -114,6 +116,8 @@ pub trait Tx: Rows {
     fn put_token(&mut self, hash: &TokenHash, module: &ModuleName, at: Timestamp) -> Result<(), StoreError>;
     /// Appends an audit record; an equal one within the same minute is counted instead.
     fn append_audit(&mut self, record: &AuditRecord) -> Result<(), StoreError>;
+    /// Sets one of a module's settings.
+    fn put_module_config(&mut self, module: &ModuleName, key: &str, value: &Value) -> Result<(), StoreError>;
     /// Sets a setting of the hub itself.
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError>;
 }

@@ -109,6 +109,34 @@ pub(crate) async fn refuse_consent(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(crate) async fn config(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+) -> Result<Json<Value>, Failure> {
+    let config = context.api.modules()?.config(&caller, &name(&module)?).await?;
+    Ok(Json(json!({ "config": config })))
+}
+
+pub(crate) async fn set_config(
+    State(context): State<Context>,
+    Path(module): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    let config = context.api.modules()?.set_config(&name(&module)?, &body).await?;
+    Ok(Json(json!({ "config": config })))
+}
+
+pub(crate) async fn command(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Path(module): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    let result = context.api.modules()?.command(&name(&module)?, &body, caller.subject()).await?;
+    Ok(Json(json!({ "result": result })))
+}
+
 /// Every step of an install or start until it is over.
 pub(crate) async fn status_stream(
     State(context): State<Context>,

@@ -1,0 +1,145 @@
+//! Settings of modules (protocol, sections 5 and 12).
+//!
+//! What people set lies in the store; under it lie the settings of the hub's own file, `[modules.config.<name>]`.
+
+use selena_types::{Manifest, ModuleName, Problems, fields::Object};
+use serde_json::{Map, Value, json};
+
+use super::Modules;
+use crate::{
+    ApiError,
+    identity::Caller,
+    transact::{read, write},
+};
+
+/// Largest value, in bytes of JSON.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+/// Most keys of one module.
+const MAX_KEYS: usize = 256;
+/// Most characters of a key.
+const MAX_KEY_CHARS: usize = 128;
+
+impl Modules {
+    /// A module's settings.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`], or 403 `not_your_module` for another module.
+    pub async fn config(&self, caller: &Caller, name: &ModuleName) -> Result<Map<String, Value>, ApiError> {
+        if let Caller::Module(run) = caller
+            && run.name != *name
+            && !caller.is_system()
+        {
+            let detail = "a module reads its own settings only".to_owned();
+            return Err(ApiError::Forbidden { code: "not_your_module", detail });
+        }
+        self.record(name)?;
+        self.settings_of(name).await
+    }
+
+    /// Sets one of a module's settings, given as `{"key","value"}`; event `core.config_changed`.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`]; [`ApiError::Invalid`] if the settings then break the module's `config_schema`.
+    pub async fn set_config(&self, name: &ModuleName, body: &Value) -> Result<Map<String, Value>, ApiError> {
+        let record = self.record(name)?;
+        let mut problems = Problems::default();
+        let mut object = Object::body(body, &mut problems);
+        let key = object.text("key", 1..=MAX_KEY_CHARS);
+        let value = body.get("value").cloned();
+        if value.is_none() {
+            object.problem("value", "missing", "field required");
+        }
+        let (Some(key), Some(value), true) = (key, value, problems.is_empty()) else { return Err(problems.into()) };
+        if value.to_string().len() > MAX_VALUE_BYTES {
+            return Err(invalid("too_long", format!("a setting is at most {MAX_VALUE_BYTES} bytes of JSON")));
+        }
+        let mut config = self.settings_of(name).await?;
+        config.insert(key.clone(), value.clone());
+        if config.len() > MAX_KEYS {
+            return Err(ApiError::limit("limit_settings", format!("a module has at most {MAX_KEYS} settings")));
+        }
+        check(&self.manifest(&record)?, &config)?;
+        let (module, stored_key) = (name.clone(), key.clone());
+        write(self.parts.api.store(), move |tx| {
+            tx.put_module_config(&module, &stored_key, &value)?;
+            crate::api::append(tx, "core.config_changed", "core", json!({ "name": module, "key": stored_key }))?;
+            Ok(())
+        })
+        .await?;
+        Ok(config)
+    }
+
+    /// The settings as the module sees them.
+    pub(super) async fn settings_of(&self, name: &ModuleName) -> Result<Map<String, Value>, ApiError> {
+        let mut config = self.parts.config.module_config.get(name).cloned().unwrap_or_default();
+        let module = name.clone();
+        config.extend(read(self.parts.api.store(), move |rows| rows.module_config(&module)).await?);
+        Ok(config)
+    }
+}
+
+/// Refuses settings that break the module's schema, with every problem.
+fn check(manifest: &Manifest, config: &Map<String, Value>) -> Result<(), ApiError> {
+    let Some(schema) = &manifest.config_schema else { return Ok(()) };
+    // The linear engine: a module's pattern must not hold up the hub.
+    let options = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex());
+    let validator = options
+        .build(&Value::Object(schema.clone()))
+        .map_err(|error| invalid("config_schema", format!("the module's config_schema is not usable: {error}")))?;
+    let mut problems = Problems::default();
+    for error in validator.iter_errors(&Value::Object(config.clone())) {
+        let at = error.instance_path().to_string();
+        let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
+        problems.add(["body".into(), "value".into()], "config_schema", format!("{place}{error}"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+}
+
+fn invalid(code: &str, msg: String) -> ApiError {
+    Problems::one(["body".into(), "value".into()], code, msg).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use selena_types::ResourceLimits;
+
+    use super::*;
+
+    fn manifest(schema: &Value) -> Manifest {
+        let text = json!({
+            "name": "m1", "version": "1.0.0", "type": "DRIVER", "api_version": "1.0", "port": 8100, "permissions": [],
+            "config_schema": schema,
+        });
+        let limits = ResourceLimits { memory_mb: 1024, cpu: 2.0, data_mb: 1024 };
+        let core = semver::Version::new(1, 0, 0);
+        Manifest::parse(text.to_string().as_bytes(), &core, &limits).expect("a good manifest").manifest
+    }
+
+    fn problems(schema: &Value, config: &Value) -> usize {
+        match check(&manifest(schema), config.as_object().expect("an object")) {
+            Ok(()) => 0,
+            Err(ApiError::Invalid(problems)) => problems.0.len(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn settings_are_checked_by_the_schema_and_all_problems_told() {
+        let schema = json!({
+            "type": "object",
+            "properties": { "host": { "type": "string", "pattern": "^[a-z]+$" }, "every": { "type": "integer", "minimum": 1 } },
+            "additionalProperties": false,
+        });
+        assert_eq!(problems(&schema, &json!({ "host": "abc", "every": 5 })), 0);
+        assert_eq!(problems(&schema, &json!({ "host": "ABC", "every": 0 })), 2);
+        assert_eq!(problems(&schema, &json!({ "other": 1 })), 1);
+        assert_eq!(problems(&json!({ "type": 5 }), &json!({})), 1, "a broken schema refuses with a reason");
+    }
+
+    #[test]
+    fn a_schema_cannot_reach_outside() {
+        let remote = json!({ "$ref": "https://schema.example/x.json" });
+        assert_eq!(problems(&remote, &json!({})), 1);
+        assert_eq!(problems(&json!({ "$ref": "file:///etc/passwd" }), &json!({})), 1);
+    }
+}

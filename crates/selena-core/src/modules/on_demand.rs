@@ -1,0 +1,73 @@
+//! Modules that run only while they are called (protocol, section 4).
+
+use std::{sync::Arc, time::Duration};
+
+use selena_types::{ModuleName, ModuleState, RuntimeMode};
+use tokio::time::Instant;
+
+use super::{ModuleRecord, Modules, about, slot::Slot};
+use crate::{ApiError, identity::ModuleRun};
+
+/// How long a module runs on without a call.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+
+impl Modules {
+    /// The run a call goes to; a module that runs on demand is started for it.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`]; 409 `not_running`; why it did not start.
+    pub(super) async fn run_for_call(self: &Arc<Self>, name: &ModuleName) -> Result<Arc<ModuleRun>, ApiError> {
+        let slot = self.slot(name)?;
+        let modules = self.clone();
+        self.finish(async move {
+            let mut live = slot.live.lock().await;
+            let record = slot.record();
+            let may_start = record.runtime_mode == RuntimeMode::OnDemand && record.state == ModuleState::Ready;
+            if live.active.is_none() && may_start && modules.is_enabled(&record.name) {
+                modules.start_locked(&slot, &mut live, false).await?;
+            }
+            let Some(active) = &mut live.active else {
+                let detail = format!("`{}` does not run: it is {}", record.name, record.state);
+                return Err(ApiError::Conflict { code: "not_running", detail });
+            };
+            active.last_call = Instant::now();
+            Ok(active.run.clone())
+        })
+        .await
+    }
+
+    /// Notes that a module was just called.
+    pub(super) fn touch(&self, name: &ModuleName) {
+        if let Ok(slot) = self.slot(name)
+            && let Ok(mut live) = slot.live.try_lock()
+            && let Some(active) = &mut live.active
+        {
+            active.last_call = Instant::now();
+        }
+    }
+
+    /// Stops the modules that were not called for five minutes.
+    pub(super) async fn stop_idle(self: &Arc<Self>) {
+        for slot in self.all_slots() {
+            if slot.record().runtime_mode != RuntimeMode::OnDemand {
+                continue;
+            }
+            let idle = slot
+                .live
+                .try_lock()
+                .is_ok_and(|live| live.active.as_ref().is_some_and(|active| active.last_call.elapsed() >= IDLE));
+            if idle && let Err(error) = self.stop_idle_one(&slot).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an idle module's state was not stored");
+            }
+        }
+    }
+
+    async fn stop_idle_one(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), ApiError> {
+        let mut live = slot.live.lock().await;
+        let Some(active) = live.active.take_if(|active| active.last_call.elapsed() >= IDLE) else { return Ok(()) };
+        self.end(&active).await;
+        let record = ModuleRecord { state: ModuleState::Ready, error: None, ..slot.record() };
+        let event = ("module.stopped", about(&record, Some("nobody called it for 5 minutes")));
+        self.save(slot, record, Some(event)).await
+    }
+}
