@@ -29,7 +29,7 @@ struct Minute {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    event: &'static str,
+    event: String,
     subject: String,
     detail: String,
 }
@@ -40,16 +40,15 @@ impl Audit {
     }
 
     /// Records that something happened. Neither text may hold a secret.
-    pub(crate) fn record(&self, event: &'static str, subject: &str, detail: &str) {
-        tracing::info!(event, subject, detail, "audit");
+    pub(crate) fn record(&self, event: &str, subject: &str, detail: &str) {
         let now = Timestamp::now();
-        let mut key = Key { event, subject: subject.to_owned(), detail: detail.to_owned() };
+        let mut key = Key { event: event.to_owned(), subject: subject.to_owned(), detail: detail.to_owned() };
         let earlier = {
             let mut minute = self.minute.lock().expect("nothing panics while it holds the minute");
             let earlier = minute.turn(now);
             if minute.counted.len() >= MAX_KEYS && !minute.counted.contains_key(&key) {
                 key = Key {
-                    event: "audit_overflow",
+                    event: "audit_overflow".to_owned(),
                     subject: "core".to_owned(),
                     detail: "more different records".to_owned(),
                 };
@@ -86,9 +85,10 @@ impl Audit {
     }
 
     fn append(&self, key: &Key, timestamp: Timestamp, count: i64) {
+        tracing::info!(event = key.event, subject = key.subject, detail = key.detail, count, "audit");
         let record = AuditRecord {
             timestamp,
-            event: key.event.to_owned(),
+            event: key.event.clone(),
             subject: key.subject.clone(),
             detail: key.detail.clone(),
             count,

@@ -11,9 +11,11 @@ use std::{
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use selena_types::{Event, Secret};
+use selena_types::{Event, EventType, Secret};
+use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     identity::ModuleRun,
@@ -23,6 +25,8 @@ use crate::{
 
 /// Most events that wait for one subscriber; then the oldest are dropped and counted.
 pub(crate) const MAX_QUEUE: usize = 1000;
+/// Most bytes that wait for one subscriber; one event may be larger alone.
+const MAX_QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// How long one attempt may take.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between the attempts: there is one more attempt than pauses.
@@ -32,66 +36,51 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Most undelivered events that are remembered of one subscriber.
 const MAX_DEAD_LETTERS: usize = 100;
 
-/// An event and its body as it is sent, rendered once for all subscribers.
+/// An event as it is sent, rendered once for all subscribers; the event itself is not kept.
 #[derive(Debug)]
-pub struct Outgoing {
-    /// The event.
-    pub event: Arc<Event>,
+pub(crate) struct Outgoing {
+    pub(crate) seq: i64,
+    pub(crate) id: Uuid,
+    pub(crate) event_type: EventType,
     /// Its JSON.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Outgoing {
     /// Renders an event.
-    #[must_use]
-    pub fn new(event: Arc<Event>) -> Self {
-        let body = serde_json::to_vec(&*event).expect("an event is JSON: its keys are texts").into();
-        Self { event, body }
+    pub(crate) fn new(event: &Event) -> Self {
+        let body = serde_json::to_vec(event).expect("an event is JSON: its keys are texts").into();
+        Self { seq: event.seq, id: event.id, event_type: event.event_type.clone(), body }
     }
 }
 
 /// An event that was given up, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct DeadLetter {
-    pub(crate) event: Arc<Event>,
-    pub(crate) path: Arc<str>,
+    pub(crate) event_id: Uuid,
+    pub(crate) seq: i64,
+    #[serde(rename = "type")]
+    pub(crate) event_type: EventType,
+    pub(crate) path: String,
     pub(crate) reason: String,
 }
 
-/// What waits for one subscriber.
+/// What a module did not receive; outlives its runs.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
-    waiting: Mutex<VecDeque<(Arc<Outgoing>, Arc<str>)>>,
-    wake: Notify,
+pub(crate) struct Undelivered {
     dropped: AtomicU64,
     dead: Mutex<VecDeque<DeadLetter>>,
 }
 
-impl Queue {
-    /// Appends an event for a path of the subscriber; drops the oldest one if the queue is full. Never blocks.
-    pub(crate) fn push(&self, event: Arc<Outgoing>, path: Arc<str>) {
-        let mut waiting = self.waiting.lock().expect("nothing panics while it holds the queue");
-        if waiting.len() >= MAX_QUEUE {
-            waiting.pop_front();
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        waiting.push_back((event, path));
-        drop(waiting);
-        self.wake.notify_one();
-    }
-
-    /// How many events were dropped because the subscriber was too slow.
+impl Undelivered {
+    /// How many events were dropped because the module was too slow.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    async fn pop(&self) -> (Arc<Outgoing>, Arc<str>) {
-        loop {
-            if let Some(next) = self.waiting.lock().expect("nothing panics while it holds the queue").pop_front() {
-                return next;
-            }
-            self.wake.notified().await;
-        }
+    /// What was given up, oldest first.
+    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.dead.lock().expect("nothing panics while it holds the dead letters").iter().cloned().collect()
     }
 
     fn bury(&self, letter: DeadLetter) {
@@ -101,10 +90,55 @@ impl Queue {
         }
         dead.push_back(letter);
     }
+}
 
-    /// What was given up, oldest first.
-    pub(crate) fn dead_letters(&self) -> Vec<DeadLetter> {
-        self.dead.lock().expect("nothing panics while it holds the dead letters").iter().cloned().collect()
+/// What waits for one subscriber.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+    undelivered: Arc<Undelivered>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    events: VecDeque<(Arc<Outgoing>, Arc<str>)>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<(Arc<Outgoing>, Arc<str>)> {
+        let next = self.events.pop_front()?;
+        self.bytes -= next.0.body.len();
+        Some(next)
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(undelivered: Arc<Undelivered>) -> Self {
+        Self { waiting: Mutex::default(), wake: Notify::new(), undelivered }
+    }
+
+    /// Appends an event for a path of the subscriber; drops the oldest ones if there are too many. Never blocks.
+    pub(crate) fn push(&self, event: Arc<Outgoing>, path: Arc<str>) {
+        let mut waiting = self.waiting.lock().expect("nothing panics while it holds the queue");
+        waiting.bytes += event.body.len();
+        waiting.events.push_back((event, path));
+        while waiting.events.len() > MAX_QUEUE || (waiting.bytes > MAX_QUEUE_BYTES && waiting.events.len() > 1) {
+            waiting.pop();
+            self.undelivered.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    async fn pop(&self) -> (Arc<Outgoing>, Arc<str>) {
+        loop {
+            if let Some(next) = self.waiting.lock().expect("nothing panics while it holds the queue").pop() {
+                return next;
+            }
+            self.wake.notified().await;
+        }
     }
 }
 
@@ -164,26 +198,32 @@ impl Courier {
             let Some(pause) = pauses.next() else {
                 tracing::warn!(
                     module = self.subscriber,
-                    event_id = %outgoing.event.id,
-                    event_type = %outgoing.event.event_type,
+                    event_id = %outgoing.id,
+                    event_type = %outgoing.event_type,
                     reason,
                     "an event was given up after {attempt} attempts"
                 );
-                return self.queue.bury(DeadLetter { event: outgoing.event.clone(), path, reason });
+                let letter = DeadLetter {
+                    event_id: outgoing.id,
+                    seq: outgoing.seq,
+                    event_type: outgoing.event_type.clone(),
+                    path: path.to_string(),
+                    reason,
+                };
+                return self.queue.undelivered.bury(letter);
             };
-            tracing::debug!(module = self.subscriber, event_id = %outgoing.event.id, attempt, reason, "delivery failed");
+            tracing::debug!(module = self.subscriber, event_id = %outgoing.id, attempt, reason, "delivery failed");
             tokio::time::sleep(*pause).await;
             attempt += 1;
         }
     }
 
     async fn attempt(&self, outgoing: &Outgoing, path: &str, attempt: u32) -> Result<u16, CallError> {
-        let event = &outgoing.event;
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
-            ("x-event-id", event.id.to_string()),
-            ("x-event-type", event.event_type.to_string()),
-            ("x-selena-event", event.event_type.to_string()),
+            ("x-event-id", outgoing.id.to_string()),
+            ("x-event-type", outgoing.event_type.to_string()),
+            ("x-selena-event", outgoing.event_type.to_string()),
             ("x-selena-timestamp", Timestamp::now().as_second().to_string()),
             ("x-selena-delivery", attempt.to_string()),
         ];

@@ -1,12 +1,9 @@
 //! Devices: what they are now, in memory, and what becomes of them, in the store (protocol, section 5).
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, RwLock},
-};
+use std::{collections::HashMap, sync::RwLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use selena_types::{Device, DeviceId};
+use selena_types::{Device, DeviceId, ModuleName};
 
 use crate::ports::DeviceChange;
 
@@ -15,10 +12,16 @@ pub(crate) const MAX_DEVICES: usize = 500;
 /// Largest state in bytes of JSON.
 pub(crate) const MAX_STATE_BYTES: usize = 64 * 1024;
 
-/// A device and its JSON, rendered once for each change.
+/// Most bytes of capabilities and meta together, as JSON.
+pub(crate) const MAX_DESCRIPTION_BYTES: usize = 16 * 1024;
+/// Most bytes of all devices of one module, as JSON.
+pub(crate) const MAX_MODULE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A device as JSON, rendered once for each change; the device itself is not kept.
 #[derive(Debug)]
 struct Rendered {
-    device: Arc<Device>,
+    id: DeviceId,
+    module: Option<ModuleName>,
     json: Bytes,
 }
 
@@ -32,6 +35,7 @@ pub(crate) struct Devices {
 struct Inner {
     list: Vec<Rendered>,
     place: HashMap<DeviceId, usize>,
+    bytes: HashMap<ModuleName, usize>,
 }
 
 impl Devices {
@@ -39,15 +43,20 @@ impl Devices {
     pub(crate) fn apply(&self, change: &DeviceChange) {
         let mut inner = self.inner.write().expect("nothing panics while it holds the devices");
         match change {
-            DeviceChange::Put(device) => inner.put(device.clone()),
+            DeviceChange::Put(device) => inner.put(device),
             DeviceChange::Deleted(id) => inner.delete(*id),
         }
     }
 
-    /// One device.
-    pub(crate) fn get(&self, id: DeviceId) -> Option<Arc<Device>> {
+    /// Whether there is such a device.
+    pub(crate) fn contains(&self, id: DeviceId) -> bool {
+        self.inner.read().expect("nothing panics while it holds the devices").place.contains_key(&id)
+    }
+
+    /// How many bytes the devices of a module weigh, as JSON.
+    pub(crate) fn bytes_of(&self, module: &ModuleName) -> usize {
         let inner = self.inner.read().expect("nothing panics while it holds the devices");
-        inner.place.get(&id).map(|place| inner.list[*place].device.clone())
+        inner.bytes.get(module).copied().unwrap_or_default()
     }
 
     /// One device as JSON.
@@ -74,13 +83,17 @@ impl Devices {
 }
 
 impl Inner {
-    fn put(&mut self, device: Arc<Device>) {
-        let json = serde_json::to_vec(&*device).expect("a device is JSON: its keys are texts").into();
-        let rendered = Rendered { device, json };
-        match self.place.get(&rendered.device.device_id) {
-            Some(place) => self.list[*place] = rendered,
+    fn put(&mut self, device: &Device) {
+        let json: Bytes = serde_json::to_vec(device).expect("a device is JSON: its keys are texts").into();
+        let rendered = Rendered { id: device.device_id, module: device.module_id.clone(), json };
+        self.count(&rendered, true);
+        match self.place.get(&rendered.id) {
+            Some(place) => {
+                let before = std::mem::replace(&mut self.list[*place], rendered);
+                self.count(&before, false);
+            }
             None => {
-                self.place.insert(rendered.device.device_id, self.list.len());
+                self.place.insert(rendered.id, self.list.len());
                 self.list.push(rendered);
             }
         }
@@ -88,16 +101,28 @@ impl Inner {
 
     fn delete(&mut self, id: DeviceId) {
         if let Some(place) = self.place.remove(&id) {
-            self.list.remove(place);
+            let before = self.list.remove(place);
+            self.count(&before, false);
             for later in self.place.values_mut().filter(|later| **later > place) {
                 *later -= 1;
             }
+        }
+    }
+
+    fn count(&mut self, rendered: &Rendered, comes: bool) {
+        let Some(module) = &rendered.module else { return };
+        let bytes = self.bytes.entry(module.clone()).or_default();
+        *bytes = if comes { *bytes + rendered.json.len() } else { *bytes - rendered.json.len() };
+        if *bytes == 0 {
+            self.bytes.remove(module);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Map, Value};
 
     use super::*;
@@ -129,7 +154,7 @@ mod tests {
         let list: Value = serde_json::from_slice(&devices.list_json()).expect("JSON");
         let names: Vec<_> = list["devices"].as_array().expect("a list").iter().map(|d| d["name"].clone()).collect();
         assert_eq!(names, ["b", "C"]);
-        assert_eq!(devices.get(renamed.device_id), Some(renamed));
-        assert_eq!(devices.get(all[0].device_id), None);
+        assert!(devices.contains(renamed.device_id) && !devices.contains(all[0].device_id));
+        assert_eq!(devices.bytes_of(&"m1".parse().expect("a name")), 0, "they have no owner");
     }
 }

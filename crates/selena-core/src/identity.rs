@@ -31,6 +31,18 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// The listener's name, for the audit log.
+    #[must_use]
+    pub fn listener(&self) -> String {
+        match self {
+            Self::Module(run) => format!("listener of {}", run.name),
+            Self::Host(_) => "host listener".to_owned(),
+            Self::Admin { who } => who.clone(),
+        }
+    }
+}
+
 /// The host's listener.
 #[derive(Debug)]
 pub struct HostListener {
@@ -103,6 +115,12 @@ impl ModuleRun {
     /// [`ApiError::Gone`] ever after.
     pub fn take_boot(&self) -> Result<Secret, ApiError> {
         self.boot.lock().expect("nothing panics while it holds the environment").take().ok_or(ApiError::Gone)
+    }
+
+    /// Whether it has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live.load(Ordering::SeqCst)
     }
 
     /// Ends the run: after this returns its token is refused everywhere.
@@ -189,7 +207,7 @@ impl Caller {
 }
 
 /// The credentials of a request, as far as they were understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credentials<'a> {
     /// No `Authorization` header.
     None,
@@ -197,6 +215,16 @@ pub enum Credentials<'a> {
     Malformed,
     /// A bearer token.
     Bearer(&'a str),
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Malformed => "Malformed",
+            Self::Bearer(_) => "Bearer([redacted])",
+        })
+    }
 }
 
 /// The tokens that are valid now.
@@ -256,8 +284,12 @@ impl Identity {
             (_, Credentials::Malformed) => return Self::anonymous(origin, Err(ApiError::Unauthenticated)),
         };
         match origin {
-            Origin::Module(run) if token::same(&run.token, &hash) && run.live.load(Ordering::SeqCst) => {
-                if run.limit.pass() { Ok(Caller::Module(run.clone())) } else { Err(ApiError::RateLimited) }
+            Origin::Module(run) if token::same(&run.token, &hash) && run.is_live() => {
+                if run.limit.pass() {
+                    Ok(Caller::Module(run.clone()))
+                } else {
+                    Err(ApiError::RateLimited)
+                }
             }
             Origin::Host(_) if self.is_development(&hash) => {
                 if self.development_limit.pass() {
@@ -282,6 +314,14 @@ impl Identity {
         } else {
             ApiError::Unauthenticated
         }
+    }
+
+    /// Counts a request against its listener that is refused before anybody asks who sent it.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`].
+    pub fn count_anonymous(origin: &Origin) -> Result<(), ApiError> {
+        Self::anonymous(origin, Ok(Caller::Anonymous)).map(|_| ())
     }
 
     /// Counts a request without a valid token against its listener.

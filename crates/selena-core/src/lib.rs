@@ -24,7 +24,6 @@ mod webhook_url;
 
 pub use access::{Operation, Right, Rule};
 pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
-pub use delivery::Outgoing;
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{

@@ -6,13 +6,13 @@ use std::{
 };
 
 use selena_types::{Event, EventPattern, EventType, ModuleName, Secret};
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     ApiError,
-    delivery::{Courier, DeadLetter, Outgoing, Queue, Signer},
+    delivery::{Courier, Outgoing, Queue, Signer, Undelivered},
     identity::{Caller, ModuleRun},
     ports::{ModuleAddress, ModuleCalls},
     webhook_url::WebhookUrl,
@@ -20,8 +20,6 @@ use crate::{
 
 /// Most subscriptions of one module.
 pub(crate) const MAX_SUBSCRIPTIONS: usize = 64;
-/// How many events a slow reader of the stream may lag behind before it is told that it missed some.
-const STREAM_LAG: usize = 1024;
 
 /// A subscription as it is answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,29 +49,36 @@ struct Entry {
     path: Arc<str>,
 }
 
-/// All subscriptions, and the live stream.
+/// All subscriptions, and word of the newest event.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
     calls: Arc<dyn ModuleCalls>,
     development_secret: Option<Arc<Secret>>,
     subscribers: Mutex<HashMap<ModuleAddress, Subscriber>>,
-    stream: broadcast::Sender<Arc<Outgoing>>,
+    undelivered: Mutex<HashMap<ModuleName, Arc<Undelivered>>>,
+    newest: watch::Sender<i64>,
 }
 
 impl Subscriptions {
     pub(crate) fn new(calls: Arc<dyn ModuleCalls>, development_secret: Option<Arc<Secret>>) -> Self {
-        Self { calls, development_secret, subscribers: Mutex::default(), stream: broadcast::Sender::new(STREAM_LAG) }
+        Self {
+            calls,
+            development_secret,
+            subscribers: Mutex::default(),
+            undelivered: Mutex::default(),
+            newest: watch::Sender::new(0),
+        }
     }
 
-    /// Every event from now on.
-    pub(crate) fn stream(&self) -> broadcast::Receiver<Arc<Outgoing>> {
-        self.stream.subscribe()
+    /// Changes with every event: holds the newest `seq` since the hub started, 0 before the first.
+    pub(crate) fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
     }
 
     /// Hands a committed event to the queues of all that asked for it. Never blocks.
     pub(crate) fn dispatch(&self, event: &Arc<Event>) {
         let mut outgoing = None;
-        let mut render = || outgoing.get_or_insert_with(|| Arc::new(Outgoing::new(event.clone()))).clone();
+        let mut render = || outgoing.get_or_insert_with(|| Arc::new(Outgoing::new(event))).clone();
         let internal = event.event_type.is_internal();
         let subscribers = self.subscribers.lock().expect("nothing panics while it holds the subscriptions");
         for subscriber in subscribers.values().filter(|subscriber| subscriber.system || !internal) {
@@ -82,9 +87,7 @@ impl Subscriptions {
             }
         }
         drop(subscribers);
-        if self.stream.receiver_count() > 0 {
-            let _nobody_listens_any_more = self.stream.send(render());
-        }
+        self.newest.send_replace(event.seq);
     }
 
     /// Adds a subscription; the same module and URL replaces, under the id it had.
@@ -109,6 +112,10 @@ impl Subscriptions {
             Caller::Anonymous | Caller::Person { .. } => return Err(ApiError::Unavailable("a webhook for people")),
         };
         let mut subscribers = self.subscribers.lock().expect("nothing panics while it holds the subscriptions");
+        // A run that ended while its request was on the way has no subscriptions any more.
+        if matches!(caller, Caller::Module(run) if !run.is_live()) {
+            return Err(ApiError::Unauthenticated);
+        }
         let held: Vec<_> = subscribers.values().filter(|s| s.owner == owner).flat_map(|s| &s.entries).collect();
         let earlier = held.iter().find(|entry| entry.subscription.webhook_url == url.text);
         let id = earlier.map(|entry| entry.subscription.id);
@@ -127,7 +134,7 @@ impl Subscriptions {
     }
 
     fn start(&self, owner: ModuleName, address: ModuleAddress, signer: Signer, system: bool) -> Subscriber {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(self.undelivered_of(&owner)));
         let stop = CancellationToken::new();
         let subscriber = owner.to_string();
         let courier = Courier { queue: queue.clone(), address, signer, calls: self.calls.clone(), subscriber };
@@ -145,37 +152,35 @@ impl Subscriptions {
                 subscriber.entries.retain(|entry| entry.subscription.id != id);
                 found |= subscriber.entries.len() < before;
             }
-            let keep = !subscriber.entries.is_empty();
-            if !keep {
-                subscriber.stop.cancel();
-            }
-            keep
+            !subscriber.entries.is_empty()
         });
         found
     }
 
-    /// What a module did not receive: how many events were dropped from its full queue, and its dead letters.
-    pub(crate) fn undelivered(&self, owner: &ModuleName) -> (u64, Vec<DeadLetter>) {
-        let subscribers = self.subscribers.lock().expect("nothing panics while it holds the subscriptions");
-        let own: Vec<_> = subscribers.values().filter(|subscriber| subscriber.owner == *owner).collect();
-        let dropped = own.iter().map(|subscriber| subscriber.queue.dropped()).sum();
-        (dropped, own.iter().flat_map(|subscriber| subscriber.queue.dead_letters()).collect())
+    /// What a module did not receive, in this and its earlier runs.
+    pub(crate) fn undelivered_of(&self, owner: &ModuleName) -> Arc<Undelivered> {
+        let mut all = self.undelivered.lock().expect("nothing panics while it holds the undelivered");
+        all.entry(owner.clone()).or_default().clone()
+    }
+
+    /// Forgets what a removed module did not receive.
+    pub(crate) fn forget_module(&self, owner: &ModuleName) {
+        self.undelivered.lock().expect("nothing panics while it holds the undelivered").remove(owner);
     }
 
     /// Forgets all that a run subscribed to, and what waits for it.
     pub(crate) fn end_run(&self, run: &ModuleRun) {
         let mut subscribers = self.subscribers.lock().expect("nothing panics while it holds the subscriptions");
-        subscribers.retain(|address, subscriber| {
+        subscribers.retain(|address, _| {
             let ends = matches!(address, ModuleAddress::Run { run: of, .. } if *of == run.run);
-            if ends {
-                subscriber.stop.cancel();
-                let dropped = subscriber.queue.dropped();
-                if dropped > 0 {
-                    tracing::warn!(module = %subscriber.owner, dropped, "events were dropped: the module was too slow");
-                }
-            }
             !ends
         });
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -17,7 +17,9 @@ const MAX_CHARS: usize = 1024;
 impl WebhookUrl {
     /// Reads `http://localhost:<port>/<path>` or the same with `127.0.0.1`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let plain = text.len() <= MAX_CHARS && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#' && b != b'\\');
+        // What RFC 3986 allows in a path and a query; a fragment is not sent.
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
+        let plain = text.len() <= MAX_CHARS && text.bytes().all(allowed);
         let rest = text.strip_prefix("http://").filter(|_| plain)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -59,6 +61,9 @@ mod tests {
             "http://localhost:8100/ x",
             "http://localhost:8100/\r\nHost: x",
             "http://[::1]:8100/",
+            "http://localhost:8100/<",
+            "http://localhost:8100/\"",
+            "http://localhost:8100/`",
         ] {
             assert_eq!(WebhookUrl::parse(bad), None, "{bad:?}");
         }

@@ -89,3 +89,19 @@ impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Parameters {
         Ok(Self::new(pairs.0))
     }
 }
+
+/// The part of a path that names a thing. One that is not UTF-8 names nothing.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Segment {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, Failure> {
+        // A route without a variable part: the thing bears the name that the path ends in.
+        let last = parts.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
+        let named = axum::extract::RawPathParams::from_request_parts(parts, state).await;
+        let named = named.map_err(|_not_utf8| selena_core::ApiError::NotFound("thing of this name"))?;
+        Ok(Self(named.iter().next().map_or(last, |(_, value)| value.to_owned())))
+    }
+}

@@ -10,8 +10,8 @@ use std::{
 use axum::http::{Method, Request, header};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{body::Incoming, client::conn::http1};
+use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use selena_core::ports::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest, RunId, Sandbox};
 use tokio::net::{TcpSocket, TcpStream};
@@ -51,7 +51,8 @@ impl Client {
     }
 
     fn keep(&self, to: &ModuleAddress, connection: Connection, answer: ModuleAnswer) -> ModuleAnswer {
-        if !connection.is_closed() {
+        // A body that was not read to its end leaves the connection in the middle of an answer.
+        if answer.body.is_some() && !connection.is_closed() {
             self.idle.lock().expect("nothing panics while it holds the connections").insert(to.clone(), connection);
         }
         answer
@@ -93,16 +94,23 @@ enum Sent {
     Failed(CallError),
 }
 
+impl From<hyper::Error> for Sent {
+    fn from(error: hyper::Error) -> Self {
+        // A part of an answer that is no HTTP is an answer, and the request was taken.
+        if error.is_parse() { Self::Failed(CallError::Broken(Box::new(error))) } else { Self::Nothing(error) }
+    }
+}
+
 async fn send(
     connection: &mut Connection,
     to: &ModuleAddress,
     request: &ModuleRequest<'_>,
 ) -> Result<ModuleAnswer, Sent> {
-    connection.ready().await.map_err(Sent::Nothing)?;
-    let answer = connection.send_request(build(to, request)?).await.map_err(Sent::Nothing)?;
+    connection.ready().await?;
+    let answer = connection.send_request(build(to, request)?).await?;
     let status = answer.status().as_u16();
-    let body = read(answer.into_body(), request.max_answer_bytes).await.map_err(Sent::Failed)?;
-    Ok(ModuleAnswer { status, body })
+    let body = Limited::new(answer.into_body(), request.max_answer_bytes).collect().await;
+    Ok(ModuleAnswer { status, body: body.ok().map(Collected::to_bytes) })
 }
 
 fn build(to: &ModuleAddress, request: &ModuleRequest<'_>) -> Result<Request<Full<Bytes>>, Sent> {
@@ -115,14 +123,6 @@ fn build(to: &ModuleAddress, request: &ModuleRequest<'_>) -> Result<Request<Full
     }
     let body = Full::new(request.body.clone().unwrap_or_default());
     builder.body(body).map_err(|error| Sent::Failed(CallError::Broken(Box::new(error))))
-}
-
-async fn read(body: Incoming, max_bytes: usize) -> Result<Bytes, CallError> {
-    match Limited::new(body, max_bytes).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(CallError::TooLong(max_bytes)),
-        Err(error) => Err(CallError::Broken(error)),
-    }
 }
 
 impl ModuleCalls for Client {

@@ -8,6 +8,10 @@ use axum::{
 use selena_core::ApiError;
 use serde_json::{Value, json};
 
+/// The code of a refused request, for the audit log: it travels with the answer to where the caller is known.
+#[derive(Clone, Debug)]
+pub(crate) struct RefusalCode(pub(crate) String);
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -71,24 +75,36 @@ fn body(error: &ApiError) -> Value {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let error = match self {
+        let (status, code, mut response) = match self {
             Self::Http(status, code, detail) => {
-                return (status, Json(json!({ "detail": detail, "code": code }))).into_response();
+                let body = json!({ "detail": detail, "code": code });
+                (status, code.to_owned(), (status, Json(body)).into_response())
             }
-            Self::Api(error) => error,
+            Self::Api(error) => {
+                if matches!(error, ApiError::Internal(_)) {
+                    tracing::error!(error = &error as &dyn std::error::Error, "a request failed inside the hub");
+                }
+                let (status, body) = (status(&error), body(&error));
+                let code = body["code"].as_str().unwrap_or_default().to_owned();
+                let mut response = (status, Json(body)).into_response();
+                if let Some((name, value)) = extra_header(&error) {
+                    response.headers_mut().insert(name, HeaderValue::from_static(value));
+                }
+                (status, code, response)
+            }
         };
-        if matches!(error, ApiError::Internal(_)) {
-            tracing::error!(error = &error as &dyn std::error::Error, "a request failed inside the hub");
-        }
-        let mut response = (status(&error), Json(body(&error))).into_response();
-        let extra: Option<(HeaderName, &'static str)> = match error {
-            ApiError::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            ApiError::RateLimited => Some((header::RETRY_AFTER, "1")),
-            _ => None,
-        };
-        if let Some((name, value)) = extra {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // What is not there was not refused.
+        if status.is_client_error() && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+            response.extensions_mut().insert(RefusalCode(code));
         }
         response
+    }
+}
+
+fn extra_header(error: &ApiError) -> Option<(HeaderName, &'static str)> {
+    match error {
+        ApiError::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
+        ApiError::RateLimited => Some((header::RETRY_AFTER, "1")),
+        _ => None,
     }
 }

@@ -6,10 +6,16 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use selena_core::{Operation, identity::Credentials};
+use selena_core::{
+    Operation,
+    identity::{Credentials, Identity},
+};
 use uuid::Uuid;
 
-use crate::{context::Context, error::Failure};
+use crate::{
+    context::Context,
+    error::{Failure, RefusalCode},
+};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -17,16 +23,23 @@ const REQUEST_ID: &str = "x-request-id";
 pub(crate) async fn envelope(State(context): State<Context>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = if context.port.is_none_or(|port| is_own_host(&request, port)) {
-        next.run(request).await
-    } else {
-        let port = context.port.unwrap_or_default();
-        let detail = format!("the Host header must be localhost:{port}, 127.0.0.1:{port} or [::1]:{port}");
-        Failure::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail).into_response()
+    let mut response = match context.port {
+        Some(port) if !is_own_host(&request, port) => wrong_host(&context, port).into_response(),
+        _ => next.run(request).await,
     };
     tracing::debug!(request_id = id.to_str().unwrap_or_default(), %method, path, status = response.status().as_u16(), "request");
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+fn wrong_host(context: &Context, port: u16) -> Failure {
+    let code = "wrong_host";
+    context.api.refused_with(code, &context.origin.listener(), "Host header");
+    if let Err(error) = Identity::count_anonymous(&context.origin) {
+        return error.into();
+    }
+    let detail = format!("the Host header must be localhost:{port}, 127.0.0.1:{port} or [::1]:{port}");
+    Failure::new(StatusCode::MISDIRECTED_REQUEST, code, detail)
 }
 
 fn request_id(headers: &HeaderMap) -> HeaderValue {
@@ -53,14 +66,20 @@ fn is_own_host(request: &Request, port: u16) -> bool {
 }
 
 /// Lets a request through to its handler if its caller may do the operation; the handler finds the caller in it.
+/// What the handler then refuses is recorded too.
 pub(crate) async fn authorize(
     State((context, operation)): State<(Context, Operation)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     let caller = context.api.authorize(&context.origin, credentials(request.headers()), operation)?;
+    let subject = caller.subject().to_owned();
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let response = next.run(request).await;
+    if let Some(RefusalCode(code)) = response.extensions().get() {
+        context.api.refused_with(code, &subject, &format!("{operation:?}"));
+    }
+    Ok(response)
 }
 
 /// The bearer token of a request, if there is exactly one `Authorization` header and it has one.

@@ -2,12 +2,12 @@
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{DefaultBodyLimit, State},
     http::StatusCode,
     middleware::{from_fn_with_state, map_response},
     routing::{MethodRouter, delete, get, patch, post},
 };
-use selena_core::Operation;
+use selena_core::{Operation, identity::Identity};
 
 use crate::{
     context::Context,
@@ -46,6 +46,9 @@ fn table() -> Vec<(Operation, &'static str, MethodRouter<Context>)> {
         (Op::ModuleInstall,      "/modules/install",                post(module_install::install)),
         (Op::ModuleGet,          "/modules/{name}",                 get(modules::show)),
         (Op::ModuleRemove,       "/modules/{name}",                 delete(modules::remove)),
+        // A module may bear this name too.
+        (Op::ModuleGet,          "/modules/install",                get(modules::show)),
+        (Op::ModuleRemove,       "/modules/install",                delete(modules::remove)),
         (Op::ModuleStart,        "/modules/{name}/start",           post(modules::start)),
         (Op::ModuleStop,         "/modules/{name}/stop",            post(modules::stop)),
         (Op::ModuleRestart,      "/modules/{name}/restart",         post(modules::restart)),
@@ -87,17 +90,22 @@ async fn no_sniffing(mut response: axum::response::Response) -> axum::response::
     response
 }
 
-/// A path that is no route; it counts against the listener's limit like any request without a token.
-async fn unknown(State(context): State<Context>, request: Request) -> Failure {
-    let limited = context.api.authorize(&context.origin, guard::credentials(request.headers()), Operation::Health);
-    match limited {
-        Err(error) => error.into(),
-        Ok(_) => Failure::new(StatusCode::NOT_FOUND, "not_found", "there is no such path in this API"),
-    }
+/// A path that is no route.
+async fn unknown(State(context): State<Context>) -> Failure {
+    uncounted(&context, StatusCode::NOT_FOUND, "not_found", "there is no such path in this API")
 }
 
-async fn wrong_method() -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+async fn wrong_method(State(context): State<Context>) -> Failure {
+    let detail = "this path does not take this method";
+    uncounted(&context, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}
+
+/// What no operation counts counts against the listener's limit, like any request without a token.
+fn uncounted(context: &Context, status: StatusCode, code: &'static str, detail: &str) -> Failure {
+    match Identity::count_anonymous(&context.origin) {
+        Err(error) => error.into(),
+        Ok(()) => Failure::new(status, code, detail),
+    }
 }
 
 #[cfg(test)]

@@ -45,9 +45,9 @@ impl ListenerHost for Server {
         listener.set_nonblocking(true)?;
         let shutdown_fd = listener.try_clone()?;
         let port = listener.local_addr()?.port();
-        let router = router::router(Context { api, origin, port: Some(port) });
+        let context = Context { api, origin, port: Some(port) };
         let ended = CancellationToken::new();
-        tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, router, ended.clone()));
+        tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, context, ended.clone()));
         Ok(Arc::new(Served { listener: shutdown_fd, ended }))
     }
 }
@@ -75,7 +75,8 @@ impl Drop for Served {
     }
 }
 
-async fn accept_tcp(listener: TcpListener, router: Router, ended: CancellationToken) {
+async fn accept_tcp(listener: TcpListener, context: Context, ended: CancellationToken) {
+    let router = router::router(context.clone());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -85,7 +86,7 @@ async fn accept_tcp(listener: TcpListener, router: Router, ended: CancellationTo
         match accepted {
             Ok((stream, _peer)) => {
                 let _no_delay_is_only_faster = stream.set_nodelay(true);
-                connection(stream, router.clone(), &places, ended.clone());
+                connection(stream, router.clone(), &context, &places, ended.clone());
             }
             Err(error) => pause(&error).await,
         }
@@ -104,8 +105,8 @@ pub async fn serve_admin(listener: UnixListener, api: Arc<Api>, ended: Cancellat
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) => {
                     let origin = Origin::Admin { who: format!("uid {}", peer.uid()) };
-                    let router = router::router(Context { api: api.clone(), origin, port: None });
-                    connection(stream, router, &places, ended.clone());
+                    let context = Context { api: api.clone(), origin, port: None };
+                    connection(stream, router::router(context.clone()), &context, &places, ended.clone());
                 }
                 Err(error) => tracing::warn!(%error, "a peer of the admin socket has no credentials: refused"),
             },
@@ -120,12 +121,12 @@ async fn pause(error: &io::Error) {
 }
 
 /// Serves one connection in a task of its own; one too many is closed at once.
-fn connection<S>(stream: S, router: Router, places: &Arc<Semaphore>, ended: CancellationToken)
+fn connection<S>(stream: S, router: Router, context: &Context, places: &Arc<Semaphore>, ended: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let Ok(place) = places.clone().try_acquire_owned() else {
-        tracing::info!(limit = MAX_CONNECTIONS, "a connection was refused: the listener has its limit");
+        context.api.refused_with("connection_limit", &context.origin.listener(), "connection");
         return;
     };
     tokio::spawn(async move {

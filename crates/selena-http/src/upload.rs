@@ -9,6 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
+use http_body_util::{LengthLimitError, Limited};
 use selena_core::{Modules, Upload};
 use selena_types::Problems;
 use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
@@ -21,6 +22,8 @@ const MAX_PACKAGE_BYTES: u64 = 50 * 1024 * 1024;
 const FORM_BYTES: u64 = 64 * 1024;
 /// How long the next piece may take to arrive.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the whole package may take.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Writes the package of a request to a staging directory.
 pub(crate) async fn receive(modules: &Modules, request: Request) -> Result<Upload, Failure> {
@@ -31,14 +34,23 @@ pub(crate) async fn receive(modules: &Modules, request: Request) -> Result<Uploa
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let upload = modules.new_upload().await?;
-    match kind.as_str() {
-        "multipart/form-data" => from_form(&upload, request).await?,
-        "application/zip" | "application/x-zip-compressed" | "application/octet-stream" => {
-            from_body(&upload, request.into_body()).await?;
+    let arrival = async {
+        match kind.as_str() {
+            "multipart/form-data" => from_form(&upload, request.map(limited)).await,
+            "application/zip" | "application/x-zip-compressed" | "application/octet-stream" => {
+                from_body(&upload, request.into_body()).await
+            }
+            _ => Err(missing("send the ZIP as multipart field `module`, or as an application/zip body")),
         }
-        _ => return Err(missing("send the ZIP as multipart field `module`, or as an application/zip body")),
-    }
+    };
+    timeout(TIMEOUT, arrival).await.unwrap_or_else(|_| Err(cut()))?;
     Ok(upload)
+}
+
+/// The whole form is limited too: what stands beside its file counts.
+fn limited(body: Body) -> Body {
+    let most = usize::try_from(MAX_PACKAGE_BYTES + FORM_BYTES).unwrap_or(usize::MAX);
+    Body::new(Limited::new(body, most))
 }
 
 async fn from_body(upload: &Upload, body: Body) -> Result<(), Failure> {
@@ -100,11 +112,18 @@ impl PackageFile {
 }
 
 fn broken(error: &axum::extract::multipart::MultipartError) -> Failure {
+    if caused_by_limit(error) {
+        return too_large();
+    }
     match error.status() {
         StatusCode::BAD_REQUEST if error.body_text().contains("incomplete") => cut(),
         StatusCode::INTERNAL_SERVER_ERROR => cut(),
         _ => Problems::one(["body".into()], "multipart_invalid", error.body_text()).into(),
     }
+}
+
+fn caused_by_limit(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<LengthLimitError>() || error.source().is_some_and(caused_by_limit)
 }
 
 fn missing(msg: &str) -> Failure {

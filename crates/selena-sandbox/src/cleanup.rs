@@ -61,7 +61,12 @@ impl Shared {
         let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
         match found.id {
             Some(id) if labels.get(LABEL_HUB) == Some(&self.config.hub_id) => self.remove(&RunId(id)).await,
-            _ => Err(failure::refused(REMOVING, format!("the container `{name}` belongs to somebody else"))),
+            _ => Err(failure::refused(
+                REMOVING,
+                format!(
+                    "a container `{name}` of another hub is there: `docker rm --force {name}` removes it if that hub is gone"
+                ),
+            )),
         }
     }
 

@@ -45,6 +45,8 @@ impl Shared {
         // The device is kept until the container has mounted it, or else it would let go of the image.
         match self.launch(pending, data).await {
             Ok(started) => Ok(started),
+            // Its log says why; the container goes with the next start or with the module.
+            Err(SandboxError::RunEnded) => Err(SandboxError::RunEnded),
             Err(error) => {
                 if let Err(left) = self.remove(&run).await {
                     tracing::warn!(%run, error = &left as &dyn std::error::Error, "a container that did not start is left over");

@@ -60,7 +60,7 @@ async fn connect(
     let running = running(shared, &docker).await?;
     let events = docker.events(Some(events_of_hub(shared, since)));
     for run in known.into_iter().filter(|run| !running.contains(run)) {
-        shared.runs.ended(&run, ExitCause::Gone);
+        shared.runs.ended(&run, ExitCause::EngineRestarted);
     }
     shared.engine.set_state(EngineState::Up);
     tracing::info!("the container engine answers");

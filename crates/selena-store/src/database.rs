@@ -1,6 +1,6 @@
 //! Connections and their settings.
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -9,6 +9,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writer's connection: WAL, every commit on the disk before it is answered.
 pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    make_private(path);
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
@@ -19,6 +20,19 @@ pub(crate) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// The file is the hub's alone; SQLite gives its side files the same mode. If it cannot be made here, SQLite says why.
+fn make_private(path: &Path) {
+    if let Err(error) = OpenOptions::new().create(true).append(true).mode(0o600).open(path) {
+        tracing::debug!(%error, "the database file could not be made");
+    }
+}
+
+/// The pages a store in memory may have: 16 MiB.
+pub(crate) fn limit_memory(connection: &Connection) -> rusqlite::Result<()> {
+    let _now: i64 = connection.pragma_update_and_check(None, "max_page_count", 4096, |row| row.get(0))?;
+    Ok(())
 }
 
 /// A reader's connection: it cannot write.

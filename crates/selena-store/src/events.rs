@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use selena_core::ports::StoreError;
+use selena_core::ports::{EventPage, EventQuery, StoreError};
 use selena_types::{Event, EventType};
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +16,8 @@ use crate::error::{failed, unreadable};
 const KEPT: i64 = 100_000;
 /// How many bytes of payload are kept.
 const KEPT_BYTES: i64 = 64 * 1024 * 1024;
+/// Most events that are dropped at once, so that no write waits long.
+const SLICE: i64 = 2_000;
 /// What a row weighs besides its payload, in bytes, about.
 const ROW_BYTES: i64 = 120;
 
@@ -30,7 +32,7 @@ pub(crate) fn append(
     let failed = failed("appending an event");
     let text = payload.to_string();
     let mut newest = connection
-        .prepare_cached("SELECT bytes_before + length(payload) + ?1 FROM events ORDER BY seq DESC LIMIT 1")
+        .prepare_cached("SELECT bytes_before + octet_length(payload) + ?1 FROM events ORDER BY seq DESC LIMIT 1")
         .map_err(&failed)?;
     let bytes_before: i64 =
         newest.query_row([ROW_BYTES], |row| row.get(0)).optional().map_err(&failed)?.unwrap_or_default();
@@ -55,15 +57,33 @@ pub(crate) fn append(
     })
 }
 
-pub(crate) fn since(connection: &Connection, seq: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
-    let failed = failed("reading events");
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT id, seq, type, source, timestamp, payload FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        )
-        .map_err(&failed)?;
-    let events = statement.query_map(params![seq, limit], event).map_err(&failed)?;
-    events.collect::<Result<_, _>>().map_err(&failed)
+pub(crate) fn page(connection: &Connection, query: &EventQuery) -> Result<EventPage, StoreError> {
+    read_page(connection, query).map_err(failed("reading events"))
+}
+
+fn read_page(connection: &Connection, query: &EventQuery) -> rusqlite::Result<EventPage> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, seq, type, source, timestamp, payload FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![query.since_seq, query.max_scan])?;
+    let mut page = EventPage { events: Vec::new(), next_since_seq: query.since_seq };
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let event_type = read_type(row)?;
+        if (query.wanted)(&event_type) {
+            let payload = row.get_ref(5)?.as_str().map_err(|error| unreadable(5, error))?;
+            bytes += payload.len();
+            if !page.events.is_empty() && bytes > query.max_bytes {
+                break;
+            }
+            page.events.push(event(row, event_type, payload)?);
+        }
+        page.next_since_seq = row.get(1)?;
+        if page.events.len() >= query.limit {
+            break;
+        }
+    }
+    Ok(page)
 }
 
 pub(crate) fn last_seq(connection: &Connection) -> Result<i64, StoreError> {
@@ -71,18 +91,19 @@ pub(crate) fn last_seq(connection: &Connection) -> Result<i64, StoreError> {
     query.map_err(failed("reading the newest event"))
 }
 
-/// Drops what is too much.
-pub(crate) fn prune(connection: &Connection) -> Result<(), StoreError> {
+/// Drops what is too much, a slice at a time; tells whether there is more to drop.
+pub(crate) fn prune(connection: &Connection) -> Result<bool, StoreError> {
     let failed = failed("dropping old events");
-    let (first, last): (Option<i64>, Option<i64>) = connection
-        .query_row("SELECT min(seq), max(seq) FROM events", [], |row| Ok((row.get(0)?, row.get(1)?)))
-        .map_err(&failed)?;
-    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    let extent = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let (first, last): (Option<i64>, Option<i64>) =
+        connection.query_row("SELECT min(seq), max(seq) FROM events", [], extent).map_err(&failed)?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(false) };
     let cutoff = (last - KEPT).max(over_bytes(connection, first, last).map_err(&failed)?);
-    if cutoff >= first {
-        connection.execute("DELETE FROM events WHERE seq <= ?1", [cutoff]).map_err(&failed)?;
+    let slice_end = cutoff.min(first + SLICE);
+    if slice_end >= first {
+        connection.execute("DELETE FROM events WHERE seq <= ?1", [slice_end]).map_err(&failed)?;
     }
-    Ok(())
+    Ok(slice_end < cutoff)
 }
 
 /// The newest `seq` that no longer fits into the cap of bytes, or one before the first.
@@ -102,18 +123,21 @@ fn over_bytes(connection: &Connection, first: i64, last: i64) -> rusqlite::Resul
     Ok(low - 1)
 }
 
-fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+fn read_type(row: &Row<'_>) -> rusqlite::Result<EventType> {
+    let text = row.get_ref(2)?.as_str().map_err(|error| unreadable(2, error))?;
+    EventType::new(text).map_err(|error| unreadable(2, error))
+}
+
+fn event(row: &Row<'_>, event_type: EventType, payload: &str) -> rusqlite::Result<Event> {
     let id: String = row.get(0)?;
-    let event_type: String = row.get(2)?;
-    let payload: String = row.get(5)?;
     let id = id.parse().map_err(|error| unreadable(0, error))?;
     Ok(Event {
         id,
         event_id: id,
         seq: row.get(1)?,
-        event_type: EventType::new(&event_type).map_err(|error| unreadable(2, error))?,
+        event_type,
         source: row.get(3)?,
         timestamp: Timestamp::from_microsecond(row.get(4)?).map_err(|error| unreadable(4, error))?,
-        payload: serde_json::from_str(&payload).map_err(|error| unreadable(5, error))?,
+        payload: serde_json::from_str(payload).map_err(|error| unreadable(5, error))?,
     })
 }

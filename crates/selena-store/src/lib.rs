@@ -97,7 +97,7 @@ impl Sqlite {
         Self::start(connection, readers.into(), Some(lock))
     }
 
-    /// A store in memory, empty and gone when it is dropped.
+    /// A store in memory of at most 16 MiB, empty and gone when it is dropped.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -105,6 +105,7 @@ impl Sqlite {
         let path = PathBuf::from(":memory:");
         let connection =
             Connection::open_in_memory().map_err(|source| OpenError::Database { path: path.clone(), source })?;
+        database::limit_memory(&connection).map_err(|source| OpenError::Database { path: path.clone(), source })?;
         migrations::run(&connection).map_err(|error| error.into_open_error(&path))?;
         Self::start(connection, Vec::new(), None)
     }

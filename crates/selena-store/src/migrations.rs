@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::OpenError;
 
@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
         wanted INTEGER NOT NULL,
         webhook_secret BLOB NOT NULL,
         token TEXT,
+        granted TEXT NOT NULL,
         installed_at INTEGER NOT NULL,
         started_at INTEGER,
         report TEXT,
@@ -97,6 +98,10 @@ const STEPS: &[&str] = &[
 ",
 ];
 
+/// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive
+/// writes it; without it every hub can.
+const OLDEST_READER: &str = "schema_oldest_reader";
+
 /// Why the schema was not brought up to date.
 #[derive(Debug)]
 pub(crate) enum MigrationError {
@@ -123,11 +128,18 @@ impl From<rusqlite::Error> for MigrationError {
 pub(crate) fn run(connection: &Connection) -> Result<(), MigrationError> {
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > STEPS.len() {
-        return Err(MigrationError::Newer { found, known: STEPS.len() });
+        return if readable(connection)? { Ok(()) } else { Err(MigrationError::Newer { found, known: STEPS.len() }) };
     }
     for (number, step) in STEPS.iter().enumerate().skip(found) {
         let next = number + 1;
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {next}; COMMIT;"))?;
     }
     Ok(())
+}
+
+/// Whether this hub may use a database that a newer one brought up to date: its steps only added.
+fn readable(connection: &Connection) -> Result<bool, rusqlite::Error> {
+    let sql = "SELECT value FROM settings WHERE key = ?1";
+    let oldest: Option<String> = connection.query_row(sql, [OLDEST_READER], |row| row.get(0)).optional()?;
+    Ok(oldest.is_none_or(|oldest| oldest.parse().is_ok_and(|oldest: usize| oldest <= STEPS.len())))
 }

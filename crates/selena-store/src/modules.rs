@@ -10,7 +10,7 @@ use crate::error::{failed, unreadable};
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreError> {
     let failed = failed("reading modules");
     let sql = "SELECT name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid, wanted,
-        webhook_secret, token, installed_at, started_at, report, crashes FROM modules ORDER BY name";
+        webhook_secret, token, granted, installed_at, started_at, report, crashes FROM modules ORDER BY name";
     let mut statement = connection.prepare(sql).map_err(&failed)?;
     let modules = statement.query_map([], module).map_err(&failed)?;
     modules.collect::<Result<_, _>>().map_err(&failed)
@@ -19,13 +19,13 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreErr
 pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), StoreError> {
     let failed = failed("writing a module");
     let sql = "INSERT INTO modules (name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid,
-            wanted, webhook_secret, token, installed_at, started_at, report, crashes)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+            wanted, webhook_secret, token, granted, installed_at, started_at, report, crashes)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
         ON CONFLICT (name) DO UPDATE SET version = excluded.version, type = excluded.type,
             runtime_mode = excluded.runtime_mode, manifest = excluded.manifest, has_main_py = excluded.has_main_py,
             state = excluded.state, error = excluded.error, port = excluded.port, uid = excluded.uid,
             wanted = excluded.wanted, webhook_secret = excluded.webhook_secret, token = excluded.token,
-            installed_at = excluded.installed_at, started_at = excluded.started_at, report = excluded.report,
+            granted = excluded.granted, installed_at = excluded.installed_at, started_at = excluded.started_at, report = excluded.report,
             crashes = excluded.crashes";
     let crashes: Vec<_> = module.crashes.iter().map(|at| at.as_microsecond()).collect();
     connection
@@ -45,6 +45,7 @@ pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), 
                 module.wanted,
                 module.webhook_secret,
                 module.token.as_ref().map(|token| &token.0),
+                module.granted.to_string(),
                 module.installed_at.as_microsecond(),
                 module.started_at.map(Timestamp::as_microsecond),
                 module.report.as_ref().map(|report| serde_json::json!(report).to_string()),
@@ -63,9 +64,9 @@ pub(crate) fn delete(connection: &Connection, name: &ModuleName) -> Result<(), S
 fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
     let text = |column: usize| row.get::<_, String>(column);
     let port: Option<u16> = row.get(8)?;
-    let started_at: Option<i64> = row.get(14)?;
-    let report: Option<String> = row.get(15)?;
-    let crashes: Vec<i64> = serde_json::from_str(&text(16)?).map_err(|error| unreadable(16, error))?;
+    let started_at: Option<i64> = row.get(15)?;
+    let report: Option<String> = row.get(16)?;
+    let crashes: Vec<i64> = serde_json::from_str(&text(17)?).map_err(|error| unreadable(17, error))?;
     Ok(ModuleRecord {
         name: text(0)?.parse().map_err(|error| unreadable(0, error))?,
         version: text(1)?.parse().map_err(|error| unreadable(1, error))?,
@@ -80,13 +81,14 @@ fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
         wanted: row.get(10)?,
         webhook_secret: row.get(11)?,
         token: row.get::<_, Option<String>>(12)?.map(TokenHash),
-        installed_at: micros(13, row.get(13)?)?,
-        started_at: started_at.map(|at| micros(14, at)).transpose()?,
+        granted: serde_json::from_str(&text(13)?).map_err(|error| unreadable(13, error))?,
+        installed_at: micros(14, row.get(14)?)?,
+        started_at: started_at.map(|at| micros(15, at)).transpose()?,
         report: report
             .map(|report| serde_json::from_str(&report))
             .transpose()
-            .map_err(|error| unreadable(15, error))?,
-        crashes: crashes.into_iter().map(|at| micros(16, at)).collect::<Result<_, _>>()?,
+            .map_err(|error| unreadable(16, error))?,
+        crashes: crashes.into_iter().map(|at| micros(17, at)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use selena_core::{
     ModuleRecord,
-    ports::{Commit, DeviceChange, ReadJob, Rows, StoreError, Tx},
+    ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, Tx},
 };
 use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
 use serde_json::{Map, Value};
@@ -53,8 +53,8 @@ macro_rules! rows {
             fn history(&self, id: DeviceId, since: Option<f64>, limit: usize) -> Result<Vec<StateAt>, StoreError> {
                 devices::history(self.$connection(), id, since, limit)
             }
-            fn events_since(&self, since_seq: i64, limit: usize) -> Result<Vec<Event>, StoreError> {
-                events::since(self.$connection(), since_seq, limit)
+            fn events_page(&self, query: &EventQuery) -> Result<EventPage, StoreError> {
+                events::page(self.$connection(), query)
             }
             fn last_seq(&self) -> Result<i64, StoreError> {
                 events::last_seq(self.$connection())
@@ -121,6 +121,13 @@ impl Tx for SqliteTx<'_> {
     fn delete_device(&mut self, id: DeviceId) -> Result<(), StoreError> {
         devices::delete(self.connection, id)?;
         self.changes.push(Commit::Device(DeviceChange::Deleted(id)));
+        Ok(())
+    }
+
+    fn delete_devices(&mut self, module: &ModuleName) -> Result<(), StoreError> {
+        for device in devices::of(self.connection, module)? {
+            self.delete_device(device.device_id)?;
+        }
         Ok(())
     }
 

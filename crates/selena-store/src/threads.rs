@@ -9,8 +9,24 @@ pub(crate) struct Threads(Vec<thread::JoinHandle<()>>);
 impl Threads {
     /// Starts one.
     pub(crate) fn start(&mut self, name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let work = move || {
+            let _guard = AbortOnPanic;
+            work();
+        };
         self.0.push(thread::Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(work)?);
         Ok(())
+    }
+}
+
+/// A hub whose store has died would answer and keep nothing: it ends, and is started again.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("a thread of the store panicked: the hub ends");
+            std::process::abort();
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The writer: takes all jobs that wait, runs each within one transaction, and answers when that is durable.
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use rusqlite::Connection;
 use selena_core::ports::{Commit, CommitObserver, Done, Job, ReadJob, StoreError, Work};
@@ -13,8 +16,10 @@ use crate::{
 
 /// Most jobs of one commit.
 const MAX_BATCH: usize = 256;
-/// After how many commits old rows are looked for.
-const COMMITS_BETWEEN_PRUNES: u32 = 256;
+/// After how many jobs old rows are looked for.
+const JOBS_BETWEEN_PRUNES: usize = 64;
+/// After what time they are looked for on a quiet hub.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// What the writer is asked for.
 pub(crate) enum Order {
@@ -31,9 +36,20 @@ type Answer = (Done, Result<(), StoreError>);
 
 /// Works until the store is dropped.
 pub(crate) fn run(connection: Connection, inbox: &mpsc::Receiver<Order>) {
-    let mut writer = Writer { connection, observer: None, commits: 0 };
-    let mut next = inbox.recv().ok();
-    while let Some(order) = next.take() {
+    let mut writer = Writer { connection, observer: None, undone: true, jobs: 0 };
+    let mut taken = None;
+    loop {
+        let order = match taken.take() {
+            Some(order) => order,
+            None => match inbox.recv_timeout(QUIET) {
+                Ok(order) => order,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    writer.prune();
+                    continue;
+                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            },
+        };
         match order {
             Order::Observe(observer) => writer.observer = Some(observer),
             Order::Read(job) => job(Ok(&SqliteRows(&writer.connection))),
@@ -43,7 +59,7 @@ pub(crate) fn run(connection: Connection, inbox: &mpsc::Receiver<Order>) {
                     match inbox.try_recv() {
                         Ok(Order::Write(job)) => batch.push(job),
                         Ok(other) => {
-                            next = Some(other);
+                            taken = Some(other);
                             break;
                         }
                         Err(_empty_or_closed) => break,
@@ -52,20 +68,21 @@ pub(crate) fn run(connection: Connection, inbox: &mpsc::Receiver<Order>) {
                 writer.write(batch);
             }
         }
-        if next.is_none() {
-            next = inbox.recv().ok();
-        }
     }
 }
 
 struct Writer {
     connection: Connection,
     observer: Option<Arc<dyn CommitObserver>>,
-    commits: u32,
+    /// Whether the last job that failed was undone alone.
+    undone: bool,
+    /// Jobs since old rows were last looked for.
+    jobs: usize,
 }
 
 impl Writer {
     fn write(&mut self, batch: Vec<Job>) {
+        self.jobs += batch.len();
         let (dones, outcome) = self.transaction(batch);
         match outcome {
             Ok(changes) => {
@@ -83,7 +100,9 @@ impl Writer {
                 }
             }
         }
-        self.prune();
+        if self.jobs >= JOBS_BETWEEN_PRUNES {
+            self.prune();
+        }
     }
 
     /// Runs the jobs, each in a savepoint of its own, and commits. Gives who is to be answered what, if it committed.
@@ -96,9 +115,12 @@ impl Writer {
                 Some(error) => Err(again(error)),
                 None => self.job(job.run, &mut changes),
             };
-            if broken.is_none() && result.is_err() && self.connection.is_autocommit() {
-                // SQLite gave the whole transaction up: what ran before is undone too.
-                broken = Some(result.as_ref().err().map_or(StoreError::Stopped, again));
+            // Either SQLite gave the whole transaction up, or a job could not be undone alone: then nothing is committed.
+            if broken.is_none()
+                && let Err(error) = &result
+                && (self.connection.is_autocommit() || !self.undone)
+            {
+                broken = Some(again(error));
             }
             dones.push((job.done, result));
         }
@@ -116,14 +138,10 @@ impl Writer {
         self.execute("SAVEPOINT job")?;
         let before = changes.len();
         let result = run(&mut SqliteTx { connection: &self.connection, changes });
-        let ended = match &result {
-            Ok(()) => self.execute("RELEASE job"),
-            Err(_) if self.connection.is_autocommit() => Ok(()),
-            Err(_) => self.execute("ROLLBACK TO job").and_then(|()| self.execute("RELEASE job")),
-        };
-        let result = result.and(ended);
+        let result = result.and_then(|()| self.execute("RELEASE job"));
         if result.is_err() {
             changes.truncate(before);
+            self.undone = self.execute("ROLLBACK TO job").and_then(|()| self.execute("RELEASE job")).is_ok();
         }
         result
     }
@@ -133,18 +151,21 @@ impl Writer {
         statement.execute([]).map_err(failed(sql)).map(|_| ())
     }
 
+    /// Drops a slice of old rows; if there is more, the next jobs drop more.
     fn prune(&mut self) {
-        self.commits += 1;
-        if self.commits >= COMMITS_BETWEEN_PRUNES {
-            self.commits = 0;
-            let pruned = events::prune(&self.connection).and_then(|()| crate::audit::prune(&self.connection));
-            if let Err(error) = pruned {
+        let pruned =
+            events::prune(&self.connection).and_then(|more| crate::audit::prune(&self.connection).map(|()| more));
+        self.jobs = match pruned {
+            Ok(true) => JOBS_BETWEEN_PRUNES,
+            Ok(false) => 0,
+            Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "old rows were not removed; tried again later"
                 );
+                0
             }
-        }
+        };
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use selena_core::ports::{Commit, CommitObserver, DeviceChange, Job, Rows, Store, StoreError, Tx};
+use selena_core::ports::{
+    Commit, CommitObserver, DeviceChange, EventPage, EventQuery, Job, Rows, Store, StoreError, Tx,
+};
 use selena_store::{OpenError, Sqlite};
 use selena_types::{AuditRecord, Device, DeviceId, DeviceKind, EventType, TokenHash};
 use serde_json::{Map, Value, json};
@@ -66,6 +68,51 @@ fn event_type() -> EventType {
     EventType::new("a.b").expect("a type")
 }
 
+fn query(since_seq: i64, limit: usize) -> EventQuery {
+    EventQuery { since_seq, limit, max_bytes: 1024, max_scan: 100, wanted: Box::new(|_| true) }
+}
+
+#[test]
+fn a_page_of_events_is_bounded_in_number_bytes_and_rows_looked_at() {
+    let store = Sqlite::in_memory().expect("a store");
+    write(&store, |tx| {
+        for n in 0..150 {
+            let payload = json!({ "text": "x".repeat(if n < 100 { 10 } else { 400 }) });
+            let name = if n % 50 == 49 { "rare.one" } else { "a.b" };
+            let event_type = EventType::new(name).expect("a type");
+            tx.append_event(Uuid::new_v4(), &event_type, "core", Timestamp::now(), payload)?;
+        }
+        Ok(())
+    })
+    .expect("written");
+    let page = |query: EventQuery| read(&store, move |rows| rows.events_page(&query));
+    let seqs = |page: &EventPage| page.events.iter().map(|event| event.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(&page(query(0, 3))), [1, 2, 3]);
+    assert_eq!(seqs(&page(query(100, 50))), [101, 102], "a kilobyte of payload");
+    let large = EventQuery { max_bytes: 1, ..query(100, 50) };
+    assert_eq!(seqs(&page(large)), [101], "one may be larger alone");
+    let rare = |since| EventQuery { wanted: Box::new(|name| name.as_str() == "rare.one"), ..query(since, 50) };
+    let first = page(rare(0));
+    assert_eq!((seqs(&first), first.next_since_seq), (vec![50, 100], 100), "it looked at a hundred rows");
+    let rest = page(rare(first.next_since_seq));
+    assert_eq!((seqs(&rest), rest.next_since_seq), (vec![150], 150));
+    assert_eq!(page(query(150, 10)).next_since_seq, 150, "nothing more");
+}
+
+#[test]
+fn a_store_in_memory_is_full_at_16_mib() {
+    let store = Sqlite::in_memory().expect("a store");
+    let mut stored = 0;
+    let failure = loop {
+        match write(&store, move |tx| tx.put_setting(&format!("k{stored}"), &"x".repeat(1024 * 1024))) {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failure, StoreError::DiskFull), "{failure:?}");
+    assert!((10..16).contains(&stored), "{stored}");
+}
+
 #[test]
 fn what_was_answered_is_there_after_a_reopen() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -83,7 +130,12 @@ fn what_was_answered_is_there_after_a_reopen() {
     }
     let store = open(dir.path());
     let (devices, history, events, setting) = read(&store, move |rows| {
-        Ok((rows.devices()?, rows.history(made.device_id, None, 10)?, rows.events_since(0, 10)?, rows.setting("k")?))
+        Ok((
+            rows.devices()?,
+            rows.history(made.device_id, None, 10)?,
+            rows.events_page(&query(0, 10))?.events,
+            rows.setting("k")?,
+        ))
     });
     assert_eq!(devices, [Device { state: state(1), last_seen: Some(10.5), ..made }]);
     assert_eq!(history.len(), 1);
@@ -243,17 +295,44 @@ fn d07_a_second_hub_on_the_same_data_is_refused() {
     assert!(matches!(Sqlite::open(dir.path()), Err(OpenError::InUse(_))));
 }
 
+fn with_schema(dir: &Path, version: i64, oldest_reader: Option<i64>) {
+    drop(open(dir));
+    let connection = rusqlite::Connection::open(dir.join("selena.db")).expect("SQLite opens it");
+    connection.pragma_update(None, "user_version", version).expect("it is written");
+    if let Some(oldest) = oldest_reader {
+        let sql = "INSERT INTO settings VALUES ('schema_oldest_reader', ?1)";
+        connection.execute(sql, [oldest.to_string()]).expect("it is written");
+    }
+}
+
 #[test]
-fn d12_a_database_of_a_newer_hub_is_refused_and_left_alone() {
+fn d12_the_slot_before_reads_a_database_that_a_newer_hub_only_added_to() {
     let dir = tempfile::tempdir().expect("a directory");
-    drop(open(dir.path()));
+    with_schema(dir.path(), 999, None);
+    let store = open(dir.path());
+    write(&store, |tx| tx.put_setting("still", "works")).expect("written");
+}
+
+#[test]
+fn d12_a_database_that_older_hubs_cannot_read_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    with_schema(dir.path(), 999, Some(998));
     let file = dir.path().join("selena.db");
-    let connection = rusqlite::Connection::open(&file).expect("SQLite opens it");
-    connection.pragma_update(None, "user_version", 999).expect("it is written");
-    drop(connection);
     let before = std::fs::read(&file).expect("it reads");
     assert!(matches!(Sqlite::open(dir.path()), Err(OpenError::Newer { found: 999, .. })));
     assert_eq!(std::fs::read(&file).expect("it reads"), before);
+}
+
+#[test]
+fn the_database_is_the_hubs_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path());
+    write(&store, |tx| tx.put_setting("k", "v")).expect("written");
+    for file in ["selena.db", "selena.db-wal", "selena.db-shm"] {
+        let mode = std::fs::metadata(dir.path().join(file)).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }
 
 /// A small file system of its own, made by root and gone at the end.

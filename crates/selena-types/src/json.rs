@@ -8,12 +8,18 @@ use serde_json::{Map, Number, Value};
 /// Deepest nesting of arrays and objects the hub reads (protocol, section 5).
 pub const MAX_DEPTH: usize = 32;
 
+/// Most values of one text: each takes many times its own length in memory once it is read.
+pub const MAX_VALUES: usize = 65_536;
+
 /// Why a text was not read as JSON.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Arrays and objects are nested too deep.
     #[error("JSON is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// It has too many values.
+    #[error("JSON has more than {MAX_VALUES} values")]
+    TooMany,
     /// It is not JSON, or an object names a key twice.
     #[error("not valid JSON: {0}")]
     Invalid(String),
@@ -24,7 +30,7 @@ pub enum JsonError {
 /// # Errors
 /// [`JsonError`] if it is too deep or no JSON.
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
-    check_depth(text)?;
+    check_size(text)?;
     serde_json::from_slice(text).map_err(|error| JsonError::Invalid(error.to_string()))
 }
 
@@ -33,24 +39,31 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
 /// # Errors
 /// [`JsonError`] if it is too deep, no JSON, or ambiguous.
 pub fn parse_unambiguous(text: &[u8]) -> Result<Value, JsonError> {
-    check_depth(text)?;
+    check_size(text)?;
     let strict: Strict = serde_json::from_slice(text).map_err(|error| JsonError::Invalid(error.to_string()))?;
     Ok(strict.0)
 }
 
-fn check_depth(text: &[u8]) -> Result<(), JsonError> {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+fn check_size(text: &[u8]) -> Result<(), JsonError> {
+    let (mut depth, mut values, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in text {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                values += 1;
+            }
+            b',' if !in_string => values += 1,
             b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > MAX_DEPTH {
             return Err(JsonError::TooDeep);
+        }
+        if values > MAX_VALUES {
+            return Err(JsonError::TooMany);
         }
     }
     Ok(())
@@ -129,6 +142,13 @@ mod tests {
         assert!(matches!(parse(nested(33).as_bytes()), Err(JsonError::TooDeep)));
         assert!(matches!(parse("[".repeat(10_000).as_bytes()), Err(JsonError::TooDeep)));
         assert!(parse(format!("[\"{}\\\"{}\"]", "[".repeat(50), "{".repeat(50)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn e02_a_million_small_values_are_refused_before_they_are_read() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 1));
+        assert!(parse(list(60_000).as_bytes()).is_ok());
+        assert!(matches!(parse(list(70_000).as_bytes()), Err(JsonError::TooMany)));
     }
 
     #[test]

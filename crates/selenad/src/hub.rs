@@ -13,7 +13,7 @@ use selena_core::{
     ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
 };
 use selena_http::{Client, Server, serve_admin};
-use selena_runtime::{notify, shutdown};
+use selena_runtime::{machine, notify, shutdown};
 use selena_sandbox::{DockerSandbox, SandboxConfig};
 use selena_store::Sqlite;
 use selena_types::ResourceLimits;
@@ -56,14 +56,12 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     let signal = ended.await;
     tracing::info!(?signal, "the hub ends");
     notify::stopping();
-    announce(&api, "core.shutdown").await;
-    if tokio::time::timeout(DRAIN, modules.shut_down()).await.is_err() {
-        tracing::warn!("modules did not stop in time; they are replaced at the next start");
-    }
     served.shut_down();
     admin_ended.cancel();
-    let _ended_with_the_modules = keeper.await;
-    api.flush_audit();
+    announce(&api, "core.shutdown").await;
+    modules.shut_down(DRAIN).await;
+    keeper.abort();
+    api.settle().await?;
     Ok(())
 }
 
@@ -115,13 +113,15 @@ fn info() -> anyhow::Result<HubInfo> {
         version: env!("CARGO_PKG_VERSION").parse()?,
         commit: env!("SELENA_COMMIT").to_owned(),
         build_time: env!("SELENA_BUILD_TIME").to_owned(),
+        hardware: machine::hardware(),
+        os: machine::os(),
     })
 }
 
 /// What one module gets at most on this machine: half of its memory, all of its cores.
 fn module_limits() -> ResourceLimits {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let memory_mb = selena_runtime::machine::memory_mb().unwrap_or(1024) / 2;
+    let memory_mb = machine::memory_mb().unwrap_or(1024) / 2;
     let cpu = f64::from(u32::try_from(cores).unwrap_or(u32::MAX));
     ResourceLimits { memory_mb, cpu, data_mb: MAX_DATA_MB }
 }

@@ -37,12 +37,22 @@ fn main() -> ExitCode {
 
 /// All that can be wrong with the configuration, found before any port is bound.
 fn configure(arguments: &Arguments) -> anyhow::Result<Places> {
-    if arguments.dev && release::is_release(OS_RELEASE.as_ref()).unwrap_or(false) {
+    if arguments.dev && is_release()? {
         anyhow::bail!("--dev is not for release images: this system's VARIANT_ID is `release`");
     }
     let settings = settings::Settings::load(arguments.config.as_deref(), &settings::variable)?;
     journal::init(&settings.log_level).context("cannot begin to log")?;
     Places::new(arguments, settings)
+}
+
+/// A system that does not say what it is is none of our images; one that cannot be asked may be.
+fn is_release() -> anyhow::Result<bool> {
+    match release::is_release(OS_RELEASE.as_ref()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot read {OS_RELEASE}, which says whether --dev is allowed"))
+        }
+        answer => Ok(answer.unwrap_or(false)),
+    }
 }
 
 fn run(places: Places) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -92,7 +93,9 @@ fn module_config(modules: &ModulesSettings) -> anyhow::Result<BTreeMap<ModuleNam
 
 /// Makes a directory if it is not there, and gives its full path, which the container engine needs.
 fn make_dir(path: &Path) -> anyhow::Result<PathBuf> {
-    fs::create_dir_all(path).with_context(|| format!("cannot make the directory `{}`", path.display()))?;
+    // What is made here is the hub's alone; the mode of a directory that was there is its owner's choice.
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("cannot make the directory `{}`", path.display()))?;
     path.canonicalize().with_context(|| format!("cannot read the directory `{}`", path.display()))
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Api, MAX_PAGE, append};
 use crate::{
     ApiError,
-    devices::{MAX_DEVICES, MAX_STATE_BYTES},
+    devices::{MAX_DESCRIPTION_BYTES, MAX_DEVICES, MAX_MODULE_BYTES, MAX_STATE_BYTES},
     identity::Caller,
     transact::{read, write},
 };
@@ -35,6 +35,11 @@ impl Api {
     /// # Errors
     /// `limit_devices`, or the store's.
     pub async fn register_device(&self, caller: &Caller, new: NewDevice) -> Result<Arc<Device>, ApiError> {
+        let weight = |value: &Value| value.to_string().len();
+        if weight(&json!(new.capabilities)) + weight(&json!(new.meta)) > MAX_DESCRIPTION_BYTES {
+            let msg = format!("capabilities and meta together are at most {MAX_DESCRIPTION_BYTES} bytes of JSON");
+            return Err(Problems::one(["body".into(), "meta".into()], "too_long", msg).into());
+        }
         let module_id = caller.module();
         write(&self.store, move |tx| {
             if let Some(module) = &module_id
@@ -75,6 +80,9 @@ impl Api {
             let msg = format!("a state is at most {MAX_STATE_BYTES} bytes of JSON");
             return Err(Problems::one(["body".into(), "state".into()], "too_long", msg).into());
         }
+        if let Some(module) = caller.module() {
+            self.check_weight(&module)?;
+        }
         let owner = Owner::of(caller);
         let changed_by = caller.source().to_owned();
         write(&self.store, move |tx| {
@@ -91,6 +99,15 @@ impl Api {
             Ok(device)
         })
         .await
+    }
+
+    /// What a module's devices weigh is kept in memory, so it has a limit.
+    fn check_weight(&self, module: &ModuleName) -> Result<(), ApiError> {
+        if self.devices.bytes_of(module) <= MAX_MODULE_BYTES {
+            return Ok(());
+        }
+        let detail = format!("a module's devices are at most {MAX_MODULE_BYTES} bytes of JSON together");
+        Err(ApiError::limit("limit_device_bytes", detail))
     }
 
     /// `DELETE /devices/{id}`: event `device.removed`.
@@ -114,7 +131,9 @@ impl Api {
     /// # Errors
     /// [`ApiError::NotFound`], or the store's.
     pub async fn history(&self, id: DeviceId, since: Option<f64>, limit: usize) -> Result<Vec<StateAt>, ApiError> {
-        self.devices.get(id).ok_or(ApiError::NotFound("device"))?;
+        if !self.devices.contains(id) {
+            return Err(ApiError::NotFound("device"));
+        }
         read(&self.store, move |rows| rows.history(id, since, limit.min(MAX_PAGE))).await
     }
 }

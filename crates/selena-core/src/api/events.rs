@@ -5,21 +5,23 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use selena_types::{Event, EventPattern, EventType, Problems};
 use serde_json::{Map, Value};
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Api, MAX_PAGE};
 use crate::{
     ApiError,
-    delivery::Outgoing,
     identity::Caller,
+    ports::EventQuery,
     subscriptions::Subscription,
     transact::{read, write},
     webhook_url::WebhookUrl,
 };
 
 /// Most rows that one page of events looks at before it answers with fewer.
-const MAX_SCAN: usize = 10_000;
+const MAX_SCAN: i64 = 10_000;
+/// Most bytes of payload in one page of events; one event may be larger alone.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 impl Api {
     /// `POST /events/publish`.
@@ -104,30 +106,17 @@ impl Api {
         limit: usize,
     ) -> Result<(Vec<Event>, i64), ApiError> {
         let caller = caller.clone();
-        let limit = limit.min(MAX_PAGE);
-        read(&self.store, move |rows| {
-            let (mut found, mut next, mut scanned) = (Vec::new(), since_seq, 0);
-            while found.len() < limit && scanned < MAX_SCAN {
-                let page = rows.events_since(next, MAX_PAGE)?;
-                if page.is_empty() {
-                    break;
-                }
-                scanned += page.len();
-                for event in page {
-                    if found.len() == limit {
-                        break;
-                    }
-                    next = event.seq;
-                    if pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.event_type))
-                        && may_see(&caller, &event.event_type)
-                    {
-                        found.push(event);
-                    }
-                }
-            }
-            Ok((found, next))
-        })
-        .await
+        let query = EventQuery {
+            since_seq,
+            limit: limit.min(MAX_PAGE),
+            max_bytes: MAX_PAGE_BYTES,
+            max_scan: MAX_SCAN,
+            wanted: Box::new(move |event_type| {
+                pattern.as_ref().is_none_or(|pattern| pattern.matches(event_type)) && may_see(&caller, event_type)
+            }),
+        };
+        let page = read(self.store(), move |rows| rows.events_page(&query)).await?;
+        Ok((page.events, page.next_since_seq))
     }
 
     /// The newest `seq`.
@@ -138,9 +127,9 @@ impl Api {
         read(&self.store, |rows| rows.last_seq()).await
     }
 
-    /// Every event from now on, for `GET /events/stream`; what the caller may see of it tells [`may_see`].
-    pub fn stream(&self) -> broadcast::Receiver<Arc<Outgoing>> {
-        self.subscriptions.stream()
+    /// Changes with every event, for `GET /events/stream`: what is new is then read as a page.
+    pub fn newest_event(&self) -> watch::Receiver<i64> {
+        self.subscriptions().newest()
     }
 }
 

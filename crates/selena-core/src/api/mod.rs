@@ -42,6 +42,10 @@ pub struct HubInfo {
     pub commit: String,
     /// When it was built, ISO 8601, or `unknown`.
     pub build_time: String,
+    /// The machine: cores, memory, architecture, model.
+    pub hardware: Value,
+    /// The system and its slot.
+    pub os: Value,
 }
 
 /// The API. One for the hub; one more, with an empty store in memory, for each trial of a package.
@@ -151,7 +155,7 @@ impl Api {
             Err(error) => Err((error, None)),
         };
         outcome.map_err(|(error, caller)| {
-            let subject = caller.as_ref().map_or_else(|| listener(origin), |caller| caller.subject().to_owned());
+            let subject = caller.as_ref().map_or_else(|| origin.listener(), |caller| caller.subject().to_owned());
             self.refused(&error, &subject, &format!("{operation:?}"));
             error
         })
@@ -159,23 +163,20 @@ impl Api {
 
     /// Records that something was refused.
     pub fn refused(&self, error: &ApiError, subject: &str, what: &str) {
-        let event = match error {
-            ApiError::Unauthenticated => "unauthenticated",
-            ApiError::WrongNamespace => "token_wrong_namespace",
-            ApiError::PermissionMissing(_) => "permission_denied",
-            ApiError::RateLimited => "rate_limit_exceeded",
-            ApiError::Forbidden { code, .. } | ApiError::Conflict { code, .. } => code,
-            _ => "request_refused",
-        };
         let detail = match error {
             ApiError::PermissionMissing(permission) => format!("{what} needs {permission}"),
             _ => what.to_owned(),
         };
-        self.audit.record(event, subject, &detail);
+        self.audit.record(error.code(), subject, &detail);
+    }
+
+    /// Records that a request was refused, by the code of its answer.
+    pub fn refused_with(&self, code: &str, subject: &str, what: &str) {
+        self.audit.record(code, subject, what);
     }
 
     /// Records that something was done.
-    pub(crate) fn record(&self, event: &'static str, subject: &str, detail: &str) {
+    pub(crate) fn record(&self, event: &str, subject: &str, detail: &str) {
         self.audit.record(event, subject, detail);
     }
 
@@ -233,10 +234,12 @@ impl Api {
     /// `GET /system/info`; nobody known is told only the version, and whether the hub was set up.
     #[must_use]
     pub fn system_info(&self, caller: &Caller) -> Value {
-        let mut info = json!({ "version": self.info.version, "initialized": true });
+        let mut info = json!({ "version": self.info.version, "initialized": false });
         if !matches!(caller, Caller::Anonymous) {
             info["commit"] = json!(self.info.commit);
             info["build_time"] = json!(self.info.build_time);
+            info["hardware"] = self.info.hardware.clone();
+            info["os"] = self.info.os.clone();
             if let Ok(modules) = self.modules() {
                 info["engine"] = json!(modules.engine());
                 info["storage"] = modules.storage();
@@ -316,6 +319,15 @@ impl Api {
         tokio::join!(watch, tell);
     }
 
+    /// Writes what is only in memory, and waits until all that was written before is durable.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle(&self) -> Result<(), ApiError> {
+        self.flush_audit();
+        crate::transact::write(&self.store, |_| Ok(())).await
+    }
+
     /// Flushes the audit counts every 5 seconds, until the hub ends.
     pub async fn keep_audit(self: Arc<Self>) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
@@ -329,13 +341,4 @@ impl Api {
 pub(crate) fn append(tx: &mut dyn Tx, event_type: &str, source: &str, payload: Value) -> Result<Arc<Event>, ApiError> {
     let event_type = EventType::new(event_type).expect("the hub's own event types are well-formed");
     Ok(tx.append_event(Uuid::new_v4(), &event_type, source, Timestamp::now(), payload)?)
-}
-
-/// A listener's name, for the audit log.
-fn listener(origin: &Origin) -> String {
-    match origin {
-        Origin::Module(run) => format!("listener of {}", run.name),
-        Origin::Host(_) => "host listener".to_owned(),
-        Origin::Admin { who } => who.clone(),
-    }
 }

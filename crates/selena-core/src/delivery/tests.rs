@@ -1,12 +1,9 @@
 use std::collections::VecDeque;
 
-use futures_util::future::BoxFuture;
-use selena_types::EventType;
-use tokio::time::Instant;
-use uuid::Uuid;
-
 use super::*;
 use crate::ports::{ModuleAnswer, RunId};
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 /// A module that answers as told, one answer after the other, and then with 200; `None` is a broken connection.
 #[derive(Debug, Default)]
@@ -27,9 +24,7 @@ impl ModuleCalls for Told {
         self.heard.lock().expect("alone").push((body.seq, delivery.1.clone(), Instant::now()));
         self.all_heard.notify_one();
         let answer = self.answers.lock().expect("alone").pop_front().unwrap_or(Some(200));
-        Box::pin(
-            async move { answer.map(|status| ModuleAnswer { status, body: Bytes::new() }).ok_or(CallError::Timeout) },
-        )
+        Box::pin(async move { answer.map(|status| ModuleAnswer { status, body: None }).ok_or(CallError::Timeout) })
     }
 
     fn forget(&self, _run: &RunId) {}
@@ -41,12 +36,12 @@ fn event(seq: i64) -> Arc<Outgoing> {
     let payload = serde_json::json!({});
     let event =
         Event { id, event_id: id, seq, event_type, source: "x".to_owned(), timestamp: Timestamp::now(), payload };
-    Arc::new(Outgoing::new(Arc::new(event)))
+    Arc::new(Outgoing::new(&event))
 }
 
 fn courier(told: &Arc<Told>) -> Courier {
     Courier {
-        queue: Arc::default(),
+        queue: Arc::new(Queue::new(Arc::default())),
         address: ModuleAddress::Host { port: 1 },
         signer: Signer::Development(None),
         calls: told.clone(),
@@ -82,9 +77,9 @@ async fn e10_three_attempts_one_and_two_seconds_apart_then_a_dead_letter() {
     let expected = [(1, "1"), (1, "2"), (1, "3"), (2, "1")].map(|(seq, n)| (seq, n.to_owned()));
     assert_eq!(heard, expected, "in order, the next one after the first was given up");
     assert_eq!(gaps.iter().map(|gap| gap.as_secs()).collect::<Vec<_>>(), [1, 2, 0]);
-    let dead = queue.dead_letters();
+    let dead = queue.undelivered.dead_letters();
     assert_eq!(dead.len(), 1);
-    assert_eq!((dead[0].event.seq, dead[0].reason.as_str(), &*dead[0].path), (1, "answered 503", "/"));
+    assert_eq!((dead[0].seq, dead[0].reason.as_str(), dead[0].path.as_str()), (1, "answered 503", "/"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,15 +88,28 @@ async fn any_status_below_500_counts_as_delivered() {
     *told.answers.lock().expect("alone") = [Some(404), Some(302), Some(200), Some(499)].into();
     let (heard, _, queue) = heard(&told, 4, 4).await;
     assert!(heard.iter().all(|(_, delivery)| delivery == "1"), "{heard:?}");
-    assert!(queue.dead_letters().is_empty());
+    assert!(queue.undelivered.dead_letters().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn e04_a_full_queue_drops_the_oldest_and_counts() {
-    let queue = Queue::default();
+    let queue = Queue::new(Arc::default());
     for seq in 1..=1005 {
         queue.push(event(seq), "/".into());
     }
-    assert_eq!(queue.dropped(), 5);
-    assert_eq!(queue.pop().await.0.event.seq, 6);
+    assert_eq!(queue.undelivered.dropped(), 5);
+    assert_eq!(queue.pop().await.0.seq, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn e02_a_queue_of_large_events_is_bounded_in_bytes() {
+    let queue = Queue::new(Arc::default());
+    let large = |seq| {
+        Arc::new(Outgoing { body: vec![b'x'; 1024 * 1024].into(), ..Arc::into_inner(event(seq)).expect("alone") })
+    };
+    for seq in 1..=10 {
+        queue.push(large(seq), "/".into());
+    }
+    assert_eq!(queue.undelivered.dropped(), 6, "4 MiB wait");
+    assert_eq!(queue.pop().await.0.seq, 7);
 }

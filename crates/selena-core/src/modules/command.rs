@@ -72,6 +72,10 @@ fn parse(answer: Result<ModuleAnswer, CallError>) -> Result<Value, ApiError> {
     if !(200..300).contains(&answer.status) {
         return Err(upstream("module_refused", format!("the module answered {}", answer.status)));
     }
-    selena_types::json::parse(&answer.body)
+    let body = answer.body.ok_or_else(|| {
+        let detail = format!("the module's answer is longer than {MAX_ANSWER_BYTES} bytes, or broke off");
+        upstream("module_answer", detail)
+    })?;
+    selena_types::json::parse(&body)
         .map_err(|error| upstream("module_answer", format!("the module's answer is unusable: {error}")))
 }

@@ -2,56 +2,91 @@
 
 use std::sync::Arc;
 
-use selena_types::{Manifest, ModuleName, ModuleState};
+use selena_types::{ModuleName, ModuleState};
 use serde_json::{Value, json};
 
-use super::{Modules, install};
+use super::{
+    ModuleRecord, Modules, rights,
+    slot::{Live, Slot},
+};
 use crate::ApiError;
-
-/// What has to be granted before a first start, if anything.
-pub(super) fn needed(manifest: &Manifest) -> Option<Value> {
-    let asks = install::asks(manifest);
-    let empty = asks.as_object().is_some_and(|all| all.values().all(|list| list == &json!([])));
-    (!empty).then_some(asks)
-}
 
 impl Modules {
     /// What a module waits for: `{"name","status","version","adds"}`.
     ///
     /// # Errors
     /// [`ApiError::NotFound`] if there is no such module; 409 `not_awaiting_consent` if it waits for nothing.
-    pub fn awaited_consent(&self, name: &ModuleName) -> Result<Value, ApiError> {
-        let record = self.record(name)?;
-        if record.state != ModuleState::AwaitingConsent {
-            let detail = format!("`{name}` does not wait for consent");
-            return Err(ApiError::Conflict { code: "not_awaiting_consent", detail });
-        }
-        let adds = install::asks(&self.manifest(&record)?);
-        Ok(json!({ "name": name, "status": record.state, "version": record.version, "adds": adds }))
+    pub async fn awaited_consent(&self, name: &ModuleName) -> Result<Value, ApiError> {
+        let slot = self.slot(name)?;
+        let live = slot.live.lock().await;
+        self.awaited(&slot, &live)
     }
 
-    /// Grants exactly what was shown, and starts the module.
+    fn awaited(&self, slot: &Slot, live: &Live) -> Result<Value, ApiError> {
+        let record = slot.record();
+        let waiting = match &live.waiting {
+            Some(update) => {
+                rights::added(&record.granted, &update.manifest).map(|adds| (update.manifest.version.clone(), adds))
+            }
+            None if record.state == ModuleState::AwaitingConsent => {
+                rights::needed_at_first(&self.manifest(&record)?).map(|adds| (record.version.clone(), adds))
+            }
+            None => None,
+        };
+        let (version, adds) = waiting.ok_or_else(|| ApiError::Conflict {
+            code: "not_awaiting_consent",
+            detail: format!("`{}` does not wait for consent", record.name),
+        })?;
+        Ok(json!({ "name": record.name, "status": ModuleState::AwaitingConsent, "version": version, "adds": adds }))
+    }
+
+    /// Grants exactly what was shown, and starts the module or its update.
     ///
     /// # Errors
     /// 409 `consent_changed` if it is not what the module asks for now; why it did not start.
-    pub async fn consent(self: &Arc<Self>, name: &ModuleName, shown: &Value, who: &str) -> Result<Value, ApiError> {
-        let awaited = self.awaited_consent(name)?;
-        if shown["version"] != awaited["version"] || shown["adds"] != awaited["adds"] {
-            let detail = "this is not what the module asks for: show it to the person again".to_owned();
-            return Err(ApiError::Conflict { code: "consent_changed", detail });
-        }
-        self.parts.api.record("consent_given", who, &format!("{name} {}", awaited["adds"]));
-        let status = self.start(name, who).await?;
-        Ok(json!({ "name": name, "status": status }))
+    pub async fn consent(self: &Arc<Self>, name: &ModuleName, shown: Value, who: &str) -> Result<Value, ApiError> {
+        let slot = self.slot(name)?;
+        let (modules, who) = (self.clone(), who.to_owned());
+        self.finish(async move {
+            let mut live = slot.live.lock().await;
+            let awaited = modules.awaited(&slot, &live)?;
+            if shown["version"] != awaited["version"] || shown["adds"] != awaited["adds"] {
+                let detail = "this is not what the module asks for: show it to the person again".to_owned();
+                return Err(ApiError::Conflict { code: "consent_changed", detail });
+            }
+            let record = slot.record();
+            modules.parts.api.record("consent_given", &who, &format!("{} {}", record.name, awaited["adds"]));
+            match live.waiting.take() {
+                Some(update) => {
+                    modules.switch_to(&slot, &mut live, update).await?;
+                }
+                None => {
+                    let granted = rights::asked(&modules.manifest(&record)?);
+                    let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
+                    modules.store(&slot, ready, Vec::new()).await?;
+                    modules.start_locked(&slot, &mut live, true).await?;
+                }
+            }
+            let record = slot.record();
+            Ok(json!({ "name": record.name, "status": record.state, "port": record.port }))
+        })
+        .await
     }
 
-    /// Drops a module that waits for consent.
+    /// Drops a first install or an update that waits for consent.
     ///
     /// # Errors
     /// As [`Modules::awaited_consent`] and [`Modules::remove`].
     pub async fn refuse_consent(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<(), ApiError> {
-        self.awaited_consent(name)?;
-        self.parts.api.record("consent_refused", who, name.as_str());
+        let slot = self.slot(name)?;
+        {
+            let mut live = slot.live.lock().await;
+            self.awaited(&slot, &live)?;
+            self.parts.api.record("consent_refused", who, name.as_str());
+            if live.waiting.take().is_some() {
+                return Ok(());
+            }
+        }
         self.remove(name, who).await
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use selena_types::{Manifest, ModulePort, RuntimeMode};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Modules, launch::HEALTH_DEADLINE, slot::Active};
+use super::{Modules, slot::Active};
 use crate::{
     ApiError,
     ports::{ExitCause, ModuleAddress, ModuleRequest, RunId},
@@ -20,12 +20,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Modules {
-    /// Waits until a run answers `GET /health` with 200, at most 30 s (protocol, section 2, step 8).
-    pub(super) async fn until_healthy(&self, active: &Active, manifest: &Manifest) -> Result<(), ApiError> {
+    /// Waits until a run answers `GET /health` with 200.
+    pub(super) async fn until_healthy(
+        &self,
+        active: &Active,
+        manifest: &Manifest,
+        deadline: Instant,
+    ) -> Result<(), ApiError> {
         let name = manifest.name.clone();
         let Some(port) = manifest.port else { return Err(ApiError::Unavailable("a module without a port")) };
         let (mut exit, mut ended) = (active.exit.clone(), active.exit.clone());
-        let deadline = Instant::now() + HEALTH_DEADLINE;
+        let begun = Instant::now();
         let mut last = "it does not listen on its port".to_owned();
         let healthy = async {
             let mut pause = FIRST_PAUSE;
@@ -44,7 +49,7 @@ impl Modules {
             cause = ended.ended() => format!("it ended with {cause}"),
             outcome = timeout_at(deadline, healthy) => match outcome {
                 Ok(()) => return Ok(()),
-                Err(_elapsed) => format!("not within {} s: {last}", HEALTH_DEADLINE.as_secs()),
+                Err(_elapsed) => format!("not within {} s: {last}", begun.elapsed().as_secs()),
             },
         };
         Err(ApiError::Unhealthy { name, detail })

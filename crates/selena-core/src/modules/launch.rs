@@ -7,11 +7,14 @@ use selena_types::{Manifest, ModuleState, Secret};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModuleRecord, Modules, about, slot::Active};
+use super::{
+    ModuleRecord, Modules, about,
+    slot::{Active, Slot},
+};
 use crate::{
     Api, ApiError,
     identity::{ModuleRun, NewRun, Origin},
-    ports::{Command, ContainerPurpose, ContainerSpec},
+    ports::{Command, ContainerPurpose, ContainerSpec, SandboxError},
     token,
 };
 
@@ -75,7 +78,13 @@ impl Modules {
                 Ok((Active { run, served, exit, supervision, last_call: Instant::now() }, hash))
             }
             Err(error) => {
-                self.stop_container(&started.run).await;
+                self.exits.forget(&started.run);
+                if let Err(left) = self.parts.sandbox.remove(&started.run).await {
+                    tracing::warn!(
+                        error = &left as &dyn std::error::Error,
+                        "a container that is not served is left over"
+                    );
+                }
                 Err(ApiError::internal(error))
             }
         }
@@ -94,8 +103,8 @@ impl Modules {
         let spec = self.spec(record, &manifest);
         let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret };
         let (active, token) = self.launch(launch).await?;
-        if let Err(error) = self.until_healthy(&active, &manifest).await {
-            self.end(&active).await;
+        if let Err(error) = self.until_healthy(&active, &manifest, Instant::now() + HEALTH_DEADLINE).await {
+            self.end_or_later(&active).await;
             return Err(error);
         }
         let up = ModuleRecord {
@@ -109,36 +118,38 @@ impl Modules {
     }
 
     /// Ends a run: its token, its subscriptions, its listener, its container.
-    pub(super) async fn end(&self, active: &Active) {
+    ///
+    /// An error means that the container may still run, cut off from the hub.
+    pub(super) async fn end(&self, active: &Active) -> Result<(), SandboxError> {
         self.detach(active, &self.parts.api);
-        self.stop_container(&active.run.run).await;
+        self.parts.sandbox.stop(&active.run.run, STOP_GRACE).await
     }
 
-    /// Ends what the hub holds of a run; the container is not touched.
-    pub(super) fn detach(&self, active: &Active, api: &Api) {
-        active.supervision.cancel();
-        active.run.end();
-        api.subscriptions().end_run(&active.run);
-        api.intents().forget(&active.run.name);
-        active.served.shut_down();
-        self.parts.calls.forget(&active.run.run);
-        self.exits.forget(&active.run.run);
-    }
-
-    pub(super) async fn stop_container(&self, run: &crate::ports::RunId) {
-        if let Err(error) = self.parts.sandbox.stop(run, STOP_GRACE).await {
+    /// Ends a run; a container that is not stopped now is removed when the hub next looks.
+    pub(super) async fn end_or_later(&self, active: &Active) {
+        if let Err(error) = self.end(active).await {
+            let run = &active.run.run;
             tracing::warn!(%run, error = &error as &dyn std::error::Error, "a container was not stopped; tried again later");
         }
     }
 
-    /// Stores that a start failed, and why.
-    pub(super) async fn save_failed_start(&self, slot: &super::slot::Slot, error: &ApiError) -> Result<(), ApiError> {
+    /// Ends what the hub holds of a run; the container is not touched.
+    pub(super) fn detach(&self, active: &Active, api: &Api) {
+        active.detach(api, &*self.parts.calls);
+        self.exits.forget(&active.run.run);
+    }
+
+    /// Stores that a start failed, and why; the event is told once for each reason.
+    pub(super) async fn save_failed_start(&self, slot: &Slot, error: &ApiError) {
         let reason = error.to_string();
-        let waits = matches!(error, ApiError::EngineDown(_));
+        let before = slot.record();
+        let waits = matches!(error, ApiError::EngineDown(_) | ApiError::Unavailable(_));
         let state = if waits { ModuleState::Ready } else { ModuleState::Error };
-        let record = ModuleRecord { state, error: Some(reason.clone()), ..slot.record() };
-        let event = (!waits).then(|| ("module.error", about(&record, Some(&reason))));
-        self.save(slot, record, event).await
+        let is_new = before.state != state || before.error.as_deref() != Some(&reason);
+        let record = ModuleRecord { state, error: Some(reason.clone()), ..before };
+        let events = if is_new && !waits { vec![("module.error", about(&record, Some(&reason)))] } else { Vec::new() };
+        let outcome = self.save(slot, record, events).await;
+        self.log_unsaved(slot, outcome);
     }
 }
 

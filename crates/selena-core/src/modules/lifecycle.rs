@@ -1,8 +1,9 @@
 //! Start, stop and restart, as people and commands ask for them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use selena_types::{ModuleName, ModuleState, ModuleType};
+use tokio::task::JoinSet;
 
 use super::{
     ModuleRecord, Modules, about,
@@ -57,8 +58,9 @@ impl Modules {
         let modules = self.clone();
         self.finish(async move {
             let mut live = slot.live.lock().await;
+            modules.may_start(&slot, &live)?;
             if let Some(active) = live.active.take() {
-                modules.end(&active).await;
+                modules.end_or_later(&active).await;
             }
             modules.start_locked(&slot, &mut live, true).await?;
             Ok(slot.record().state)
@@ -84,72 +86,100 @@ impl Modules {
         self.tasks.spawn(work).await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
     }
 
-    /// Starts a module whose lock is held. `by_person` also lifts a quarantine.
+    /// Refuses to start what is not there, what a person has not granted, and what the operator switched off.
+    fn may_start(&self, slot: &Slot, live: &Live) -> Result<(), ApiError> {
+        let record = slot.record();
+        let conflict = |code, detail| Err(ApiError::Conflict { code, detail });
+        match record.state {
+            _ if live.removed => Err(ApiError::NotFound("module")),
+            _ if self.shutdown.is_cancelled() => Err(ApiError::Unavailable("a start while the hub ends")),
+            ModuleState::Validating | ModuleState::Removed => Err(ApiError::NotFound("module")),
+            ModuleState::AwaitingConsent => {
+                conflict("awaiting_consent", format!("`{}` waits for a person's consent", record.name))
+            }
+            _ if !self.is_enabled(&record.name) => conflict(
+                "module_disabled",
+                format!("`enabled_modules` of the settings does not list `{}`", record.name),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts a module whose lock is held. `on_request` also lifts a quarantine.
     pub(super) async fn start_locked(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
-        by_person: bool,
+        on_request: bool,
     ) -> Result<(), ApiError> {
-        if live.removed {
-            return Err(ApiError::NotFound("module"));
-        }
+        self.may_start(slot, live)?;
         if live.active.is_some() {
             return Ok(());
         }
         if let Some(retry) = live.retry.take() {
             retry.cancel();
         }
-        let mut record = slot.record();
-        if by_person {
-            record = ModuleRecord { wanted: true, crashes: Vec::new(), ..record };
-            slot.set_record(record.clone());
+        if on_request {
+            slot.set_record(ModuleRecord { wanted: true, crashes: Vec::new(), ..slot.record() });
         }
+        let started = self.start_quietly(slot, live).await;
+        if let Err(error) = &started {
+            self.save_failed_start(slot, error).await;
+        }
+        started
+    }
+
+    /// Starts a module; a failure is not stored.
+    pub(super) async fn start_quietly(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) -> Result<(), ApiError> {
         let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
-        match self.bring_up(&record).await {
-            Ok((active, up)) => {
-                self.save(slot, up.clone(), Some(("module.started", about(&up, None)))).await?;
-                self.supervise(slot, live, active).await
-            }
-            Err(error) => {
-                self.save_failed_start(slot, &error).await?;
-                Err(error)
-            }
-        }
+        let (active, up) = self.bring_up(&slot.record()).await?;
+        let events = vec![("module.started", about(&up, None))];
+        self.keep(slot, live, active, up, events).await
     }
 
     async fn stop_locked(&self, slot: &Slot, live: &mut Live) -> Result<(), ApiError> {
-        if live.removed {
+        let record = slot.record();
+        if live.removed || matches!(record.state, ModuleState::Validating | ModuleState::Removed) {
             return Err(ApiError::NotFound("module"));
+        }
+        if record.state == ModuleState::AwaitingConsent {
+            let detail = format!("`{}` was never started: it waits for a person's consent", record.name);
+            return Err(ApiError::Conflict { code: "awaiting_consent", detail });
         }
         if let Some(retry) = live.retry.take() {
             retry.cancel();
         }
         if let Some(active) = live.active.take() {
-            self.end(&active).await;
+            self.end_or_later(&active).await;
         }
-        let record = ModuleRecord { state: ModuleState::Stopped, error: None, wanted: false, ..slot.record() };
+        let record = ModuleRecord { state: ModuleState::Stopped, error: None, wanted: false, ..record };
         let event = ("module.stopped", about(&record, None));
-        self.save(slot, record, Some(event)).await
+        self.save(slot, record, vec![event]).await
     }
 
-    /// Ends all runs, for the hub's own end; what is stored stays as it is.
-    pub async fn shut_down(&self) {
+    /// Ends all runs, for the hub's own end; what is stored stays as it is. Takes at most `limit`.
+    pub async fn shut_down(&self, limit: Duration) {
         self.shutdown.cancel();
-        let mut ends = tokio::task::JoinSet::new();
+        let mut ends = JoinSet::new();
         for slot in self.all_slots() {
-            if let Some(active) = slot.live.lock().await.active.take() {
-                self.detach(&active, &self.parts.api);
-                let (sandbox, run) = (self.parts.sandbox.clone(), active.run.run.clone());
-                ends.spawn(async move { sandbox.stop(&run, super::launch::STOP_GRACE).await });
-            }
+            let (api, sandbox, calls) = (self.parts.api.clone(), self.parts.sandbox.clone(), self.parts.calls.clone());
+            ends.spawn(async move {
+                // One that is being started or installed has its lock taken: its container is replaced at the next start.
+                let Some(active) = slot.live.lock().await.active.take() else { return Ok(()) };
+                active.detach(&api, &*calls);
+                sandbox.stop(&active.run.run, super::launch::STOP_GRACE).await
+            });
         }
-        while let Some(outcome) = ends.join_next().await {
-            if let Ok(Err(error)) = outcome {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a container was not stopped");
+        let all = async {
+            while let Some(outcome) = ends.join_next().await {
+                if let Ok(Err(error)) = outcome {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a container was not stopped");
+                }
             }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("modules did not stop in time; they are replaced at the next start");
         }
-        self.tasks.close();
     }
 }
 

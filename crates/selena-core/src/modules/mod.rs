@@ -3,6 +3,7 @@
 //! What a module is lies in the store; what runs of it lies in its [`slot::Slot`], whose lock serialises all that is done
 //! to one module and never holds up another one.
 
+mod claims;
 mod command;
 mod config;
 mod consent;
@@ -15,7 +16,9 @@ mod on_demand;
 mod progress;
 mod reconcile;
 mod record;
+mod recover;
 mod remove;
+mod rights;
 mod schedule;
 mod slot;
 mod staging;
@@ -24,7 +27,7 @@ mod trial;
 mod update;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -36,7 +39,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Api, ApiError,
-    delivery::DeadLetter,
     ports::{EngineState, ListenerHost, ModuleCalls, PackageReader, Sandbox, Sealer, Store, StoreError},
     transact::{read, write},
 };
@@ -46,9 +48,10 @@ pub use progress::Progress;
 pub use record::{ModuleRecord, TrialReport};
 pub use staging::Upload;
 
+use claims::Claims;
 use exits::Exits;
 use progress::Progresses;
-use slot::Slot;
+use slot::{Active, Live, Slot};
 
 /// How many modules are started at the same time.
 const STARTS_AT_ONCE: usize = 4;
@@ -100,8 +103,11 @@ impl std::fmt::Debug for ModulesParts {
 pub struct Modules {
     parts: ModulesParts,
     slots: Mutex<BTreeMap<ModuleName, Arc<Slot>>>,
-    /// Names that are being installed, so that no second install of the same name begins.
-    installing: Mutex<HashSet<ModuleName>>,
+    claims: Mutex<Claims>,
+    /// Packages whose trial the last end of the hub cut off: the engine may still hold something of them.
+    cut_trials: Mutex<Vec<ModuleName>>,
+    /// Held while what runs is compared with what is stored.
+    reconciling: tokio::sync::Mutex<()>,
     progress: Progresses,
     exits: Exits,
     starts: Semaphore,
@@ -121,7 +127,9 @@ impl Modules {
         let modules = Arc::new(Self {
             parts,
             slots: Mutex::new(slots),
-            installing: Mutex::default(),
+            claims: Mutex::default(),
+            cut_trials: Mutex::default(),
+            reconciling: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
             exits: Exits::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
@@ -134,7 +142,11 @@ impl Modules {
                 modules.parts.api.identity().set_current(&record.name, token);
             }
         }
-        modules.recover_files().await?;
+        *modules.cut_trials.lock().expect("nobody else has it yet") = modules.recover_files().await?;
+        for slot in modules.all_slots() {
+            let waiting = modules.read_waiting(&slot.record().name);
+            slot.live.lock().await.waiting = waiting;
+        }
         Ok(modules)
     }
 
@@ -158,11 +170,9 @@ impl Modules {
     /// [`ApiError::NotFound`].
     pub fn details(&self, name: &ModuleName) -> Result<Value, ApiError> {
         let mut details = self.record(name)?.details();
-        let (dropped, dead) = self.parts.api.subscriptions().undelivered(name);
-        let letter =
-            |letter: DeadLetter| json!({ "event": *letter.event, "path": *letter.path, "reason": letter.reason });
-        details["dropped_events"] = json!(dropped);
-        details["dead_letters"] = dead.into_iter().map(letter).collect();
+        let undelivered = self.parts.api.subscriptions().undelivered_of(name);
+        details["dropped_events"] = json!(undelivered.dropped());
+        details["dead_letters"] = json!(undelivered.dead_letters());
         Ok(details)
     }
 
@@ -199,12 +209,12 @@ impl Modules {
         Ok(parsed.manifest)
     }
 
-    /// Stores what a module is now, with an event about it, and shows it.
-    async fn save(
+    /// Stores what a module is now, with events about it.
+    async fn store(
         &self,
         slot: &Slot,
         record: ModuleRecord,
-        event: Option<(&'static str, Value)>,
+        events: Vec<(&'static str, Value)>,
     ) -> Result<(), ApiError> {
         let stored = record.clone();
         write(self.parts.api.store(), move |tx| {
@@ -212,14 +222,42 @@ impl Modules {
             if let Some(token) = &stored.token {
                 tx.put_token(token, &stored.name, jiff::Timestamp::now())?;
             }
-            if let Some((event_type, payload)) = event {
+            for (event_type, payload) in events {
                 crate::api::append(tx, event_type, "core", payload)?;
             }
             Ok(())
         })
         .await?;
-        self.progress.set(&record.name, Progress::of(&record));
         slot.set_record(record);
+        Ok(())
+    }
+
+    /// Stores what a module is now, and shows it to those who follow it.
+    async fn save(
+        &self,
+        slot: &Slot,
+        record: ModuleRecord,
+        events: Vec<(&'static str, Value)>,
+    ) -> Result<(), ApiError> {
+        self.store(slot, record.clone(), events).await?;
+        self.progress.set(&record.name, Progress::of(&record));
+        Ok(())
+    }
+
+    /// Stores that a run is up, and watches it from now on. If it cannot be stored, the run ends.
+    async fn keep(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        active: Active,
+        up: ModuleRecord,
+        events: Vec<(&'static str, Value)>,
+    ) -> Result<(), ApiError> {
+        if let Err(error) = self.save(slot, up, events).await {
+            self.end_or_later(&active).await;
+            return Err(error);
+        }
+        self.supervise(slot, live, active);
         Ok(())
     }
 }

@@ -65,9 +65,9 @@ impl Modules {
     async fn stop_idle_one(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), ApiError> {
         let mut live = slot.live.lock().await;
         let Some(active) = live.active.take_if(|active| active.last_call.elapsed() >= IDLE) else { return Ok(()) };
-        self.end(&active).await;
+        self.end_or_later(&active).await;
         let record = ModuleRecord { state: ModuleState::Ready, error: None, ..slot.record() };
         let event = ("module.stopped", about(&record, Some("nobody called it for 5 minutes")));
-        self.save(slot, record, Some(event)).await
+        self.save(slot, record, vec![event]).await
     }
 }

@@ -6,7 +6,7 @@ use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{ModuleRecord, Modules, schedule::Agenda, slot::Slot};
-use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, SandboxError};
+use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, RunId, SandboxError};
 
 /// How often it is done when nothing happens.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -41,14 +41,7 @@ impl Modules {
             }
             let state = engine.borrow().clone();
             match state {
-                EngineState::Up => {
-                    if let Err(error) = self.reconcile().await {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "the containers could not be listed; tried again"
-                        );
-                    }
-                }
+                EngineState::Up => self.reconcile_in_background(),
                 EngineState::Down(why) => {
                     tracing::warn!(why, "the container engine does not answer; modules wait for it");
                 }
@@ -57,45 +50,81 @@ impl Modules {
         }
     }
 
+    /// In a task of its own: the loop that hears of ends must not wait for the engine.
+    fn reconcile_in_background(self: &Arc<Self>) {
+        let modules = self.clone();
+        self.tasks.spawn(async move {
+            let Ok(_alone) = modules.reconciling.try_lock() else { return };
+            if let Err(error) = modules.reconcile().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the containers could not be listed; tried again"
+                );
+            }
+        });
+    }
+
     async fn reconcile(self: &Arc<Self>) -> Result<(), SandboxError> {
         self.finish_interrupted().await;
+        self.purge_cut_trials().await;
+        // Asked before the list is made: what starts meanwhile is not in that list, and is not missed.
+        let active = self.active_runs();
         let listed = self.parts.sandbox.list().await?;
         for container in &listed {
             self.remove_stray(container).await;
         }
-        let running: HashSet<_> = listed.iter().filter(|c| c.running).map(|c| &c.run).collect();
+        let running: HashSet<_> = listed.iter().filter(|container| container.running).map(|c| &c.run).collect();
+        for run in active.iter().filter(|run| !running.contains(run)) {
+            self.exits.report(ContainerExit { run: run.clone(), cause: ExitCause::Gone });
+        }
         for slot in self.all_slots() {
-            let Ok(live) = slot.live.try_lock() else { continue };
-            if let Some(active) = &live.active {
-                if !running.contains(&active.run.run) {
-                    self.exits.report(ContainerExit { run: active.run.run.clone(), cause: ExitCause::Gone });
-                }
-            } else if live.retry.is_none() && self.should_run(&slot.record()) {
-                drop(live);
+            let idle = slot.live.try_lock().is_ok_and(|live| live.active.is_none() && live.retry.is_none());
+            if idle && self.should_run(&slot.record()) {
                 self.start_in_background(&slot);
             }
         }
         Ok(())
     }
 
+    fn active_runs(&self) -> Vec<RunId> {
+        let run = |slot: &Arc<Slot>| Some(slot.live.try_lock().ok()?.active.as_ref()?.run.run.clone());
+        self.all_slots().iter().filter_map(run).collect()
+    }
+
+    /// Removes what the engine holds of packages whose trial was cut by the hub's own end.
+    async fn purge_cut_trials(&self) {
+        let names = std::mem::take(&mut *self.cut_trials.lock().expect("nothing panics while it holds the names"));
+        for name in names {
+            if self.slot(&name).is_ok() || self.is_claimed(&name) {
+                continue;
+            }
+            if let Err(error) = self.parts.sandbox.purge(&name).await {
+                tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");
+                self.cut_trials.lock().expect("nothing panics while it holds the names").push(name);
+            }
+        }
+    }
+
     /// Removes a container that runs and belongs to no run of this process: its namespace was left, and a namespace
     /// that has been left is never entered again.
     async fn remove_stray(&self, container: &ListedContainer) {
-        if !container.running && !container.trial {
+        let name = container.module.parse::<ModuleName>().ok();
+        if name.as_ref().is_some_and(|name| self.is_claimed(name)) {
             return;
         }
-        let name = container.module.parse::<ModuleName>().ok();
-        let busy = name.as_ref().is_some_and(|name| {
-            self.installing.lock().expect("nothing panics while it holds the names").contains(name)
-        });
         let slot = name.and_then(|name| self.slot(&name).ok());
-        let live = slot.as_ref().map(|slot| slot.live.try_lock());
-        let known = match &live {
-            Some(Err(_in_use)) => true,
-            Some(Ok(live)) => live.active.as_ref().is_some_and(|active| active.run.run == container.run),
-            None => false,
+        // The lock is held while it is removed, so that it is not in the way of a start.
+        let live = match &slot {
+            Some(slot) => match slot.live.try_lock() {
+                Ok(live) => Some(live),
+                Err(_in_use) => return,
+            },
+            None => None,
         };
-        if busy || known {
+        let is_own = live.as_ref().is_some_and(|live| live.active.as_ref().is_some_and(|a| a.run.run == container.run));
+        // One that ended stays for its log, as long as its module is there.
+        let kept_for_its_log = !container.running && !container.trial && slot.is_some();
+        if is_own || kept_for_its_log {
             return;
         }
         tracing::info!(run = %container.run, module = container.module, "a container of an earlier run is removed");
@@ -112,7 +141,7 @@ impl Modules {
             && self.is_enabled(&record.name)
     }
 
-    fn start_in_background(self: &Arc<Self>, slot: &Arc<Slot>) {
+    pub(super) fn start_in_background(self: &Arc<Self>, slot: &Arc<Slot>) {
         let (modules, slot) = (self.clone(), slot.clone());
         self.tasks.spawn(async move {
             let mut live = slot.live.lock().await;

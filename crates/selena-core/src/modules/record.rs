@@ -35,6 +35,8 @@ pub struct ModuleRecord {
     pub webhook_secret: Vec<u8>,
     /// Hash of its current token.
     pub token: Option<TokenHash>,
+    /// The rights it was granted: what an update asks for beyond them needs a person.
+    pub granted: Value,
     /// When it was first installed.
     pub installed_at: Timestamp,
     /// When it was last started.

@@ -7,6 +7,7 @@ use selena_types::{ModuleName, ModuleState};
 use super::{
     ModuleRecord, Modules, Progress, about,
     lifecycle::refuse_system,
+    slot::{Live, Slot},
     staging::{blocking, remove_all},
 };
 use crate::{ApiError, transact::write};
@@ -15,12 +16,12 @@ impl Modules {
     /// Removes a module: its containers, images, files, data and token. Its devices stay, without an owner.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`], 403 for a `SYSTEM` module, or what could not be removed; then it can be tried again.
+    /// [`ApiError::NotFound`], 403 for a `SYSTEM` module, or what could not be removed; then it is tried again by itself.
     pub async fn remove(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<(), ApiError> {
         let slot = self.slot(name)?;
         refuse_system(&slot, "removed")?;
         self.parts.api.record("module_remove", who, name.as_str());
-        let (modules, name) = (self.clone(), name.clone());
+        let modules = self.clone();
         self.finish(async move {
             let mut live = slot.live.lock().await;
             if live.removed {
@@ -30,48 +31,68 @@ impl Modules {
                 retry.cancel();
             }
             if let Some(active) = live.active.take() {
-                modules.end(&active).await;
+                modules.end_or_later(&active).await;
             }
             let going = ModuleRecord { state: ModuleState::Removed, wanted: false, ..slot.record() };
-            modules.save(&slot, going.clone(), None).await?;
-            modules.erase(&name).await?;
-            modules.parts.api.announce("module.removed", about(&going, None)).await?;
-            live.removed = true;
-            modules.slots.lock().expect("nothing panics while it holds the slots").remove(&name);
-            modules.progress.set(&name, Progress::of(&going));
-            Ok(())
+            modules.store(&slot, going, Vec::new()).await?;
+            modules.erase(&slot, &mut live).await
         })
         .await
     }
 
     /// Erases all there is of a module, and its row last, so that a cut leaves a row that says what is still to do.
-    pub(super) async fn erase(&self, name: &ModuleName) -> Result<(), ApiError> {
-        self.parts.api.identity().revoke(name);
-        self.parts.sandbox.purge(name).await.map_err(|error| ApiError::sandbox(name, error))?;
-        let paths = [self.package_dir(name), self.data_image(name), self.previous_dir(name)];
+    /// A first install that failed takes its devices with it; a removal leaves them without an owner.
+    pub(super) async fn erase(&self, slot: &Slot, live: &mut Live) -> Result<(), ApiError> {
+        let record = slot.record();
+        let name = record.name.clone();
+        let is_removal = record.state == ModuleState::Removed;
+        if !is_removal {
+            // Seen only if what follows fails: then it is tried again.
+            slot.set_record(ModuleRecord { wanted: false, ..record.clone() });
+        }
+        live.waiting = None;
+        self.parts.api.identity().revoke(&name);
+        self.parts.sandbox.purge(&name).await.map_err(|error| ApiError::sandbox(&name, error))?;
+        let paths =
+            [self.package_dir(&name), self.data_image(&name), self.previous_dir(&name), self.pending_dir(&name)];
         blocking(move || paths.iter().try_for_each(|path| remove_all(path))).await?;
-        let name = name.clone();
+        let gone = ModuleRecord { state: ModuleState::Removed, ..record };
+        let payload = about(&gone, None);
+        let module = name.clone();
         write(self.parts.api.store(), move |tx| {
-            tx.orphan_devices(&name)?;
-            Ok(tx.delete_module(&name)?)
+            if is_removal {
+                tx.orphan_devices(&module)?;
+                crate::api::append(tx, "module.removed", "core", payload)?;
+            } else {
+                tx.delete_devices(&module)?;
+            }
+            Ok(tx.delete_module(&module)?)
         })
-        .await
+        .await?;
+        live.removed = true;
+        self.slots.lock().expect("nothing panics while it holds the slots").remove(&name);
+        self.parts.api.subscriptions().forget_module(&name);
+        if is_removal {
+            self.progress.set(&name, Progress::of(&gone));
+        }
+        Ok(())
     }
 
-    /// Finishes removals and undoes first installs that a power cut interrupted.
+    /// Finishes removals and undoes first installs that something interrupted.
     pub(super) async fn finish_interrupted(&self) {
         for slot in self.all_slots() {
             let record = slot.record();
-            if !matches!(record.state, ModuleState::Removed | ModuleState::Validating) {
+            let interrupted = match record.state {
+                ModuleState::Removed => true,
+                ModuleState::Validating => !self.is_claimed(&record.name),
+                _ => false,
+            };
+            if !interrupted {
                 continue;
             }
             let Ok(mut live) = slot.live.try_lock() else { continue };
-            match self.erase(&record.name).await {
-                Ok(()) => {
-                    live.removed = true;
-                    self.slots.lock().expect("nothing panics while it holds the slots").remove(&record.name);
-                    tracing::info!(module = %record.name, "an interrupted install or removal was finished");
-                }
+            match self.erase(&slot, &mut live).await {
+                Ok(()) => tracing::info!(module = %record.name, "an interrupted install or removal was finished"),
                 Err(error) => {
                     tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "tried again later");
                 }

@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModuleRecord, exits::ExitWatch};
-use crate::{identity::ModuleRun, ports::ServedListener};
+use super::{ModuleRecord, exits::ExitWatch, staging::Staged};
+use crate::{
+    Api,
+    identity::ModuleRun,
+    ports::{ModuleCalls, ServedListener},
+};
 
 /// One module. Whoever changes it holds `live`.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Live {
     pub(super) active: Option<Active>,
     /// A start that waits for its back-off; cancelled if something else is decided.
     pub(super) retry: Option<CancellationToken>,
+    /// An update that waits for a person.
+    pub(super) waiting: Option<Staged>,
     /// Whether it was removed while somebody waited for the lock.
     pub(super) removed: bool,
 }
@@ -36,6 +42,18 @@ pub(super) struct Active {
     pub(super) supervision: CancellationToken,
     /// When it was last called, for modules that run on demand.
     pub(super) last_call: Instant,
+}
+
+impl Active {
+    /// Ends what the hub holds of the run; the container is not touched.
+    pub(super) fn detach(&self, api: &Api, calls: &dyn ModuleCalls) {
+        self.supervision.cancel();
+        self.run.end();
+        api.subscriptions().end_run(&self.run);
+        api.intents().forget(&self.run.name);
+        self.served.shut_down();
+        calls.forget(&self.run.run);
+    }
 }
 
 impl Slot {

@@ -1,18 +1,19 @@
-//! Directories of the hub: where packages arrive, lie, and keep their data.
+//! Directories of the hub: where packages arrive, wait, lie, and keep their data.
 //!
 //! `<data>/modules/<name>/` is the package itself and that directory holds nothing else (protocol, section 2, step 1);
 //! `<data>/volumes/<name>.ext4` its data; `<data>/previous/<name>/` the version before, while an update runs;
-//! `<data>/staging/<id>/` an upload, wiped at every start of the hub.
+//! `<data>/pending/<name>/` an update that waits for a person; `<data>/staging/<id>/` an upload, wiped at every start.
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use selena_types::{Manifest, ModuleName, Problem};
 use uuid::Uuid;
 
-use super::{ModuleRecord, Modules};
+use super::{Modules, TrialReport};
 use crate::ApiError;
 
 /// An upload that arrives. Its directory is removed when it is dropped.
@@ -35,7 +36,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.dir) {
+        if let Err(error) = remove_all(&self.dir) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "a staging directory was not removed; it goes at the next start"
@@ -44,7 +45,7 @@ impl Drop for Upload {
     }
 }
 
-/// A package that was unpacked and whose manifest is good.
+/// A package that was unpacked and whose manifest is good. Its directory goes when it is dropped.
 #[derive(Debug)]
 pub(super) struct Staged {
     pub(super) upload: Upload,
@@ -52,6 +53,8 @@ pub(super) struct Staged {
     pub(super) manifest_text: String,
     pub(super) has_main_py: bool,
     pub(super) warnings: Vec<Problem>,
+    /// What its trial saw, once it was tried.
+    pub(super) report: Option<TrialReport>,
 }
 
 impl Staged {
@@ -70,28 +73,34 @@ impl Modules {
     /// # Errors
     /// [`ApiError::DiskFull`], or the disk's.
     pub async fn new_upload(&self) -> Result<Upload, ApiError> {
-        let dir = self.staging_dir().join(Uuid::new_v4().to_string());
+        let dir = self.dir("staging").join(Uuid::new_v4().to_string());
         blocking(move || {
             fs::create_dir_all(dir.join("package"))?;
+            // The module's own user has to read it, whatever the hub's umask is.
+            fs::set_permissions(dir.join("package"), fs::Permissions::from_mode(0o755))?;
             Ok(Upload { dir })
         })
         .await
     }
 
     pub(super) fn package_dir(&self, name: &ModuleName) -> PathBuf {
-        self.parts.config.data_dir.join("modules").join(name.as_str())
+        self.dir("modules").join(name.as_str())
     }
 
     pub(super) fn data_image(&self, name: &ModuleName) -> PathBuf {
-        self.parts.config.data_dir.join("volumes").join(format!("{name}.ext4"))
+        self.dir("volumes").join(format!("{name}.ext4"))
     }
 
     pub(super) fn previous_dir(&self, name: &ModuleName) -> PathBuf {
-        self.parts.config.data_dir.join("previous").join(name.as_str())
+        self.dir("previous").join(name.as_str())
     }
 
-    fn staging_dir(&self) -> PathBuf {
-        self.parts.config.data_dir.join("staging")
+    pub(super) fn pending_dir(&self, name: &ModuleName) -> PathBuf {
+        self.dir("pending").join(name.as_str())
+    }
+
+    pub(super) fn dir(&self, name: &str) -> PathBuf {
+        self.parts.config.data_dir.join(name)
     }
 
     /// Moves a staged package to where it is run from; durable when it returns.
@@ -104,54 +113,29 @@ impl Modules {
         .await
     }
 
-    /// Makes the directories, wipes what a power cut left, and undoes updates it interrupted.
-    pub(super) async fn recover_files(&self) -> Result<(), ApiError> {
-        let staging = self.staging_dir();
-        let data = self.parts.config.data_dir.clone();
-        let records = self.records();
+    /// Moves a staged update to where it waits for a person; durable when it returns.
+    pub(super) async fn set_waiting(&self, mut staged: Staged) -> Result<Staged, ApiError> {
+        let (from, to) = (staged.package_dir(), self.pending_dir(&staged.manifest.name));
+        let dir = to.clone();
         blocking(move || {
-            remove_all(&staging)?;
-            for dir in ["staging", "modules", "volumes", "previous"] {
-                fs::create_dir_all(data.join(dir))?;
-            }
-            for record in &records {
-                recover_update(&data, record)?;
-            }
-            remove_unknown(&data.join("modules"), |name| records.iter().any(|record| record.name.as_str() == name))?;
-            remove_unknown(&data.join("volumes"), |name| {
-                records.iter().any(|record| name.strip_suffix(".ext4") == Some(record.name.as_str()))
-            })
+            remove_all(&to)?;
+            move_durably(&from, &to.join("package"))
         })
-        .await
+        .await?;
+        staged.upload = Upload { dir };
+        Ok(staged)
     }
-}
 
-/// An update that was cut either was stored, then the version before goes; or not, then it comes back.
-fn recover_update(data: &Path, record: &ModuleRecord) -> io::Result<()> {
-    let previous = data.join("previous").join(record.name.as_str());
-    let package = data.join("modules").join(record.name.as_str());
-    let old_package = previous.join("package");
-    let stored_version_lies_there =
-        fs::read_to_string(package.join("manifest.json")).is_ok_and(|manifest| manifest == record.manifest);
-    if old_package.exists() && !stored_version_lies_there {
-        remove_all(&package)?;
-        move_durably(&old_package, &package)?;
-        let old_data = previous.join("data.ext4");
-        if old_data.exists() {
-            move_durably(&old_data, &data.join("volumes").join(format!("{}.ext4", record.name)))?;
-        }
+    /// An update that waits for a person since before this start of the hub.
+    pub(super) fn read_waiting(&self, name: &ModuleName) -> Option<Staged> {
+        let upload = Upload { dir: self.pending_dir(name) };
+        let text = fs::read(upload.package_dir().join("manifest.json")).ok()?;
+        let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
+        let has_main_py = upload.package_dir().join("main.py").is_file();
+        let manifest_text = String::from_utf8_lossy(&text).into_owned();
+        let (manifest, warnings) = (parsed.manifest, parsed.warnings);
+        Some(Staged { upload, manifest, manifest_text, has_main_py, warnings, report: None })
     }
-    remove_all(&previous)
-}
-
-fn remove_unknown(dir: &Path, known: impl Fn(&str) -> bool) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if !entry.file_name().to_str().is_some_and(&known) {
-            remove_all(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes a file or a directory with all in it; fine if there is none.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ApiError,
-    ports::{EngineState, ExitCause, RunId},
+    ports::{ExitCause, RunId},
 };
 
 /// How often a running module is asked for its health.
@@ -30,12 +30,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 impl Modules {
     /// Keeps a run and watches it from now on.
-    pub(super) async fn supervise(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        live: &mut Live,
-        active: Active,
-    ) -> Result<(), ApiError> {
+    pub(super) fn supervise(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, active: Active) {
         let (modules, slot) = (self.clone(), slot.clone());
         let (run, mut exit, ended) = (active.run.clone(), active.exit.clone(), active.supervision.clone());
         self.tasks.spawn(async move {
@@ -47,7 +42,6 @@ impl Modules {
             modules.crashed(&slot, &run.run, reason).await;
         });
         live.active = Some(active);
-        Ok(())
     }
 
     /// Resolves when the module failed to answer three times in a row.
@@ -89,19 +83,18 @@ impl Modules {
             return;
         }
         let Some(active) = live.active.take() else { return };
-        self.end(&active).await;
+        self.end_or_later(&active).await;
         let record = slot.record();
-        let outcome = if crash.is_of_the_engine(&self.parts.sandbox.engine().borrow()) {
-            let waiting = ModuleRecord {
-                state: ModuleState::Ready,
-                error: Some("waits for the container engine".into()),
-                ..record
-            };
-            self.save(slot, waiting, None).await
+        let outcome = if matches!(crash, Crash::Ended(ExitCause::EngineRestarted)) {
+            let error = Some("waits for the container engine".to_owned());
+            let waiting = ModuleRecord { state: ModuleState::Ready, error, ..record };
+            let outcome = self.save(slot, waiting, Vec::new()).await;
+            self.start_in_background(slot);
+            outcome
         } else if crash.is_regular_end(record.runtime_mode) {
             let ready = ModuleRecord { state: ModuleState::Ready, error: None, ..record };
             let event = ("module.stopped", about(&ready, Some("it ended by itself")));
-            self.save(slot, ready, Some(event)).await
+            self.save(slot, ready, vec![event]).await
         } else {
             self.count_crash(slot, &mut live, &crash.reason()).await
         };
@@ -121,12 +114,12 @@ impl Modules {
             record.error =
                 Some(format!("it crashed {QUARANTINE_CRASHES} times in 10 minutes, the last time: {reason}"));
             let event = ("module.quarantined", about(&record, Some(reason)));
-            return self.save(slot, record, Some(event)).await;
+            return self.save(slot, record, vec![event]).await;
         }
         let pause = back_off(record.crashes.len());
         record.state = ModuleState::Error;
         record.error = Some(format!("{reason}; it is started again in {} s", pause.as_secs()));
-        self.save(slot, record, None).await?;
+        self.save(slot, record, Vec::new()).await?;
         self.start_later(slot, live, pause);
         Ok(())
     }
@@ -153,15 +146,27 @@ impl Modules {
         });
     }
 
-    /// A start nobody waits for failed: it counts as a crash, unless it is not the module's fault.
+    /// A start nobody waits for failed. Only what the module itself did counts as a crash: for the rest it is tried
+    /// again when the hub next looks, and a crash that came with the engine's own end is taken back.
     pub(super) async fn after_failed_start(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, error: &ApiError) {
-        if !matches!(error, ApiError::EngineDown(_) | ApiError::NotFound(_)) {
-            let outcome = self.count_crash(slot, live, &error.to_string()).await;
-            self.log_unsaved(slot, outcome);
+        match error {
+            ApiError::Unhealthy { .. } => {
+                let outcome = self.count_crash(slot, live, &error.to_string()).await;
+                self.log_unsaved(slot, outcome);
+            }
+            ApiError::EngineDown(_) => {
+                let mut record = slot.record();
+                record.crashes.pop();
+                slot.set_record(record);
+            }
+            other => {
+                let name = slot.record().name;
+                tracing::warn!(module = %name, error = other as &dyn std::error::Error, "a module was not started");
+            }
         }
     }
 
-    fn log_unsaved(&self, slot: &Slot, outcome: Result<(), ApiError>) {
+    pub(super) fn log_unsaved(&self, slot: &Slot, outcome: Result<(), ApiError>) {
         if let Err(error) = outcome {
             let name = slot.record().name;
             tracing::error!(module = %name, error = &error as &dyn std::error::Error, "what became of a module was not stored");
@@ -182,11 +187,6 @@ impl Crash {
             Self::Ended(cause) => format!("it ended: {cause}"),
             Self::Unhealthy(why) => format!("it failed {FAILURES} health checks: {why}"),
         }
-    }
-
-    /// Whether it is not the module's fault: the engine itself went away.
-    fn is_of_the_engine(&self, engine: &EngineState) -> bool {
-        matches!(self, Self::Ended(ExitCause::Gone)) && *engine != EngineState::Up
     }
 
     fn is_regular_end(&self, mode: RuntimeMode) -> bool {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use selena_types::Manifest;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{Modules, TrialReport, launch::Launch, slot::Active, staging::Staged};
 use crate::{
@@ -19,40 +19,31 @@ const TRIAL_DEADLINE: Duration = Duration::from_secs(60);
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
 impl Modules {
-    /// Runs a staged package once.
+    /// Runs a staged package once. Whatever comes of it, its container is gone afterwards.
     ///
     /// # Errors
     /// [`ApiError::TrialFailed`], or why there could be no trial.
     pub(super) async fn try_out(&self, staged: &Staged, uid: u32) -> Result<TrialReport, ApiError> {
+        let deadline = Instant::now() + TRIAL_DEADLINE;
         let api = self.trial_api().await?;
         let begun = Instant::now();
-        let attempt = timeout(TRIAL_DEADLINE, self.run_trial(staged, uid, &api)).await;
-        let (run, outcome) = match attempt {
-            Ok(Ok((active, outcome))) => {
-                let ready = outcome.is_ok().then(|| begun.elapsed());
-                let report = self.report(&active, &api, ready).await;
-                self.detach(&active, &api);
-                (active.run.run.clone(), outcome.map(|()| report.clone()).map_err(|error| (error, report)))
-            }
+        let active = match self.begin_trial(staged, uid, &api).await {
+            Ok(active) => active,
             // It ended before the hub's listener was in its namespace: what it printed says why.
-            Ok(Err(ApiError::Unhealthy { detail, .. })) => {
-                let output = self.trial_output(&staged.manifest).await;
-                return Err(ApiError::TrialFailed { detail, output, report: Box::default() });
+            Err(ApiError::Unhealthy { detail, .. }) => {
+                return Err(self.failed_trial(staged, detail, TrialReport::default()).await);
             }
-            Ok(Err(error)) => return Err(error),
-            Err(_elapsed) => {
-                let detail = format!("the trial took longer than {} s", TRIAL_DEADLINE.as_secs());
-                return Err(ApiError::TrialFailed { detail, output: String::new(), report: Box::default() });
-            }
+            Err(error) => return Err(error),
         };
+        let outcome = self.until_healthy(&active, &staged.manifest, deadline).await;
+        let ready = outcome.is_ok().then(|| begun.elapsed());
+        let report = self.report(&active, &api, ready).await;
+        self.detach(&active, &api);
         let outcome = match outcome {
-            Ok(report) => Ok(report),
-            Err((error, report)) => {
-                let output = self.trial_output(&staged.manifest).await;
-                Err(ApiError::TrialFailed { detail: error.to_string(), output, report: Box::new(report) })
-            }
+            Ok(()) => Ok(report),
+            Err(error) => Err(self.failed_trial(staged, error.to_string(), report).await),
         };
-        self.remove_trial(&run).await;
+        self.remove_trial(&active.run.run).await;
         outcome
     }
 
@@ -63,18 +54,18 @@ impl Modules {
         Ok(Arc::new(Api::new(info, store, self.parts.calls.clone(), Development::default(), limits).await?))
     }
 
-    async fn run_trial(
-        &self,
-        staged: &Staged,
-        uid: u32,
-        api: &Arc<Api>,
-    ) -> Result<(Active, Result<(), ApiError>), ApiError> {
+    async fn begin_trial(&self, staged: &Staged, uid: u32, api: &Arc<Api>) -> Result<Active, ApiError> {
         let manifest = &staged.manifest;
         let spec = trial_spec(manifest, staged.has_main_py, uid, &staged.package_dir(), &staged.trial_data());
         let webhook_secret = token::new_webhook_secret()?;
-        let (active, _) = self.launch(Launch { api, manifest, spec, webhook_secret }).await?;
-        let outcome = self.until_healthy(&active, manifest).await;
-        Ok((active, outcome))
+        Ok(self.launch(Launch { api, manifest, spec, webhook_secret }).await?.0)
+    }
+
+    async fn failed_trial(&self, staged: &Staged, detail: String, report: TrialReport) -> ApiError {
+        let name = &staged.manifest.name;
+        let logs = self.parts.sandbox.logs(name, ContainerPurpose::Trial, MAX_OUTPUT_BYTES).await;
+        let output = logs.unwrap_or_else(|error| format!("(no output: {})", crate::error::chain(&error)));
+        ApiError::TrialFailed { detail, output, report: Box::new(report) }
     }
 
     async fn report(&self, active: &Active, api: &Api, ready: Option<Duration>) -> TrialReport {
@@ -86,11 +77,6 @@ impl Modules {
             denied_calls: denied.into_iter().map(|record| format!("{}: {}", record.event, record.detail)).collect(),
             open_ports: usage.open_ports,
         }
-    }
-
-    async fn trial_output(&self, manifest: &Manifest) -> String {
-        let logs = self.parts.sandbox.logs(&manifest.name, ContainerPurpose::Trial, MAX_OUTPUT_BYTES).await;
-        logs.unwrap_or_else(|error| format!("(no output: {})", crate::error::chain(&error)))
     }
 
     async fn remove_trial(&self, run: &RunId) {

@@ -7,76 +7,83 @@ use selena_types::{ModuleState, RuntimeMode};
 use super::{
     Installed, ModuleRecord, Modules, about,
     install::installed,
+    recover::restore_previous,
+    rights,
     slot::{Live, Slot},
     staging::{Staged, blocking, move_durably, remove_all},
 };
 use crate::ApiError;
 
 impl Modules {
-    /// Updates a module to a staged package.
+    /// Updates a module to a staged package that was tried; one that asks for more rights waits for a person.
     pub(super) async fn update(self: &Arc<Self>, slot: &Arc<Slot>, staged: Staged) -> Result<Installed, ApiError> {
-        let old = slot.record();
-        self.refuse_new_rights(&old, &staged)?;
-        self.show(&old.name, ModuleState::Validating, "the new version runs once in a throw-away container", 40);
-        let report = self.try_out(&staged, old.uid).await?;
         let mut live = slot.live.lock().await;
         if live.removed {
             return Err(ApiError::NotFound("module"));
         }
-        let was_running = live.active.is_some() || live.retry.is_some();
-        let new = ModuleRecord {
-            version: staged.manifest.version.clone(),
-            runtime_mode: staged.manifest.runtime_mode,
-            manifest: staged.manifest_text.clone(),
-            has_main_py: staged.has_main_py,
-            port: staged.manifest.port,
-            report: Some(report),
-            crashes: Vec::new(),
-            error: None,
-            ..old.clone()
+        // A later upload replaces one that waits.
+        live.waiting = None;
+        let record = slot.record();
+        let Some(adds) = rights::added(&record.granted, &staged.manifest) else {
+            return self.switch_to(slot, &mut live, staged).await;
         };
-        self.halt(&mut live).await;
-        self.set_aside(&old).await?;
-        let outcome = self.switch(slot, &mut live, &staged, new, was_running).await;
+        let version = staged.manifest.version.clone();
+        self.show(
+            &record.name,
+            ModuleState::AwaitingConsent,
+            "a person has to grant what the new version asks for",
+            100,
+        );
+        live.waiting = Some(self.set_waiting(staged).await?);
+        let status = ModuleState::AwaitingConsent;
+        Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version })
+    }
+
+    /// Puts a staged version in the place of the one that is there. The module's lock is held.
+    pub(super) async fn switch_to(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        staged: Staged,
+    ) -> Result<Installed, ApiError> {
+        let old = slot.record();
+        let was_running = live.active.is_some() || live.retry.is_some();
+        let outcome = match self.halt(live).await {
+            Ok(()) => match self.set_aside(&old).await {
+                Ok(()) => self.place_update(slot, live, &staged, &old, was_running).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
         match &outcome {
             Ok(_) => self.drop_previous(&staged).await,
-            Err(error) => self.go_back(slot, &mut live, old, was_running, error).await?,
+            Err(error) => self.go_back(slot, live, old, was_running, error).await,
         }
         outcome
     }
 
-    /// Every added permission is granted only by a person; until that can be asked for, such an update is refused.
-    fn refuse_new_rights(&self, old: &ModuleRecord, staged: &Staged) -> Result<(), ApiError> {
-        let held = self.manifest(old)?;
-        let new = &staged.manifest;
-        let grows = new.permissions.iter().any(|permission| !held.has(*permission))
-            || new.egress.iter().any(|rule| !held.egress.contains(rule))
-            || new.devices.iter().any(|device| !held.devices.contains(device));
-        if grows {
-            let detail = "the new version asks for more rights: remove the module and install it anew".to_owned();
-            return Err(ApiError::Conflict { code: "consent_needed", detail });
-        }
-        Ok(())
-    }
-
-    async fn halt(&self, live: &mut Live) {
+    async fn halt(&self, live: &mut Live) -> Result<(), ApiError> {
         if let Some(retry) = live.retry.take() {
             retry.cancel();
         }
-        if let Some(active) = live.active.take() {
-            self.end(&active).await;
+        match live.active.take() {
+            Some(active) => self.end(&active).await.map_err(|error| ApiError::sandbox(&active.run.name, error)),
+            None => Ok(()),
         }
     }
 
-    /// Moves the old package aside and copies its data.
+    /// Copies the old version's data, and moves its package aside: the package last, since it says that all is there.
     async fn set_aside(&self, old: &ModuleRecord) -> Result<(), ApiError> {
-        let (package, data, previous) =
+        let (package, image, previous) =
             (self.package_dir(&old.name), self.data_image(&old.name), self.previous_dir(&old.name));
+        let (data, name) = (self.parts.config.data_dir.clone(), old.name.clone());
         blocking(move || {
+            // What an update before could not put back is still the only copy of the old version.
+            restore_previous(&data, &name)?;
             remove_all(&previous)?;
             fs::create_dir_all(&previous)?;
-            if data.exists() {
-                fs::copy(&data, previous.join("data.ext4"))?;
+            if image.exists() {
+                fs::copy(&image, previous.join("data.ext4"))?;
                 fs::File::open(previous.join("data.ext4"))?.sync_all()?;
             }
             move_durably(&package, &previous.join("package"))
@@ -84,24 +91,37 @@ impl Modules {
         .await
     }
 
-    async fn switch(
+    async fn place_update(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
         staged: &Staged,
-        new: ModuleRecord,
+        old: &ModuleRecord,
         was_running: bool,
     ) -> Result<Installed, ApiError> {
+        let manifest = &staged.manifest;
+        let new = ModuleRecord {
+            version: manifest.version.clone(),
+            runtime_mode: manifest.runtime_mode,
+            manifest: staged.manifest_text.clone(),
+            has_main_py: staged.has_main_py,
+            port: manifest.port,
+            report: staged.report.clone(),
+            granted: rights::asked(manifest),
+            crashes: Vec::new(),
+            error: None,
+            ..old.clone()
+        };
         self.place(staged).await?;
-        let starts = was_running || (new.wanted && new.runtime_mode == RuntimeMode::AlwaysOn);
-        if !starts {
-            self.save(slot, new.clone(), Some(("module.updated", about(&new, None)))).await?;
+        let always_on = new.runtime_mode == RuntimeMode::AlwaysOn;
+        if !(was_running || (new.wanted && always_on)) || !self.is_enabled(&new.name) {
+            self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
             return Ok(installed(&new, None));
         }
         self.show(&new.name, ModuleState::Validating, "the new version is started", 85);
         let (active, up) = self.bring_up(&new).await?;
-        self.save(slot, up.clone(), Some(("module.updated", about(&up, None)))).await?;
-        self.supervise(slot, live, active).await?;
+        let events = vec![("module.updated", about(&up, None)), ("module.started", about(&up, None))];
+        self.keep(slot, live, active, up.clone(), events).await?;
         Ok(installed(&up, None))
     }
 
@@ -116,7 +136,8 @@ impl Modules {
         }
     }
 
-    /// Puts the old version and its data back, and starts it if it ran.
+    /// Puts the old version and its data back, and starts it if it ran. What fails here is tried again at the next
+    /// update or start of the hub; the reason of the update's failure is what the caller is told.
     async fn go_back(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
@@ -124,24 +145,25 @@ impl Modules {
         old: ModuleRecord,
         was_running: bool,
         why: &ApiError,
-    ) -> Result<(), ApiError> {
-        let (package, data, previous) =
-            (self.package_dir(&old.name), self.data_image(&old.name), self.previous_dir(&old.name));
-        blocking(move || {
-            remove_all(&package)?;
-            move_durably(&previous.join("package"), &package)?;
-            if previous.join("data.ext4").exists() {
-                move_durably(&previous.join("data.ext4"), &data)?;
-            }
-            remove_all(&previous)
-        })
-        .await?;
+    ) {
+        let (data, previous, name) =
+            (self.parts.config.data_dir.clone(), self.previous_dir(&old.name), old.name.clone());
         let reason = format!("the update failed and the version before is back: {why}");
-        tracing::warn!(module = %old.name, reason, "update undone");
-        self.save(slot, old.clone(), Some(("module.error", about(&old, Some(&reason))))).await?;
-        if was_running {
-            self.start_locked(slot, live, false).await?;
+        tracing::warn!(module = %name, reason, "update undone");
+        let restored = blocking(move || {
+            restore_previous(&data, &name)?;
+            remove_all(&previous)
+        });
+        let outcome = match restored.await {
+            Ok(()) => self.store(slot, old.clone(), vec![("module.error", about(&old, Some(&reason)))]).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(module = %old.name, error = &error as &dyn std::error::Error, "the version before is not back yet");
+            return;
         }
-        Ok(())
+        if was_running && let Err(error) = self.start_quietly(slot, live).await {
+            self.after_failed_start(slot, live, &error).await;
+        }
     }
 }

@@ -15,4 +15,6 @@ pub use sandbox::{
     Sandbox, SandboxError, StartedContainer,
 };
 pub use seal::{SealError, Sealer};
-pub use store::{Commit, CommitObserver, DeviceChange, Done, Job, ReadJob, Rows, Store, StoreError, Tx, Work};
+pub use store::{
+    Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
+};

@@ -35,7 +35,7 @@ pub struct ModuleRequest<'a> {
     pub body: Option<Bytes>,
     /// How long connecting, sending and reading the whole answer may take.
     pub timeout: Duration,
-    /// Longest answer that is read, in bytes; a longer one is [`CallError::TooLong`].
+    /// Most bytes of the answer's body that are read.
     pub max_answer_bytes: usize,
 }
 
@@ -44,8 +44,8 @@ pub struct ModuleRequest<'a> {
 pub struct ModuleAnswer {
     /// The status.
     pub status: u16,
-    /// The body.
-    pub body: Bytes,
+    /// The body; `None` if it was longer than allowed or broke off. The status counts all the same.
+    pub body: Option<Bytes>,
 }
 
 /// Why a module gave no answer.
@@ -60,11 +60,8 @@ pub enum CallError {
     /// It did not answer in time.
     #[error("the module did not answer in time")]
     Timeout,
-    /// Its answer is too long.
-    #[error("the module's answer is longer than {0} bytes")]
-    TooLong(usize),
-    /// The connection broke, or what came is no HTTP.
-    #[error("the module's answer broke off or is no HTTP")]
+    /// The connection broke before an answer, or what came is no HTTP.
+    #[error("the module's connection broke off, or what came is no HTTP")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

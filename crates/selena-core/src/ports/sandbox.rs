@@ -86,8 +86,10 @@ pub enum ExitCause {
     Code(i64),
     /// It needed more memory than it may use.
     OutOfMemory,
-    /// It was not there any more: removed by hand, or the engine restarted.
+    /// It was not there any more: removed by hand.
     Gone,
+    /// It was lost while the engine was away: not the module's fault.
+    EngineRestarted,
 }
 
 impl fmt::Display for ExitCause {
@@ -96,6 +98,7 @@ impl fmt::Display for ExitCause {
             Self::Code(code) => write!(f, "exit code {code}"),
             Self::OutOfMemory => f.write_str("oom: it needed more memory than `resources.memory_mb` allows"),
             Self::Gone => f.write_str("its container was removed from outside"),
+            Self::EngineRestarted => f.write_str("the container engine restarted"),
         }
     }
 }

@@ -56,6 +56,38 @@ pub trait CommitObserver: Send + Sync + 'static {
     fn committed(&self, changes: &[Commit]);
 }
 
+/// Which events are asked for.
+pub struct EventQuery {
+    /// Only those after this one.
+    pub since_seq: i64,
+    /// Most events of the page.
+    pub limit: usize,
+    /// Most bytes of payload of the page; the first event may be larger.
+    pub max_bytes: usize,
+    /// Most rows to look at.
+    pub max_scan: i64,
+    /// Whether an event of this type is wanted; others are not read further.
+    pub wanted: Box<dyn Fn(&EventType) -> bool + Send>,
+}
+
+impl fmt::Debug for EventQuery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventQuery")
+            .field("since_seq", &self.since_seq)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Some events, and where to go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventPage {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// `since_seq` of the next page. The same as this page's if there is nothing more.
+    pub next_since_seq: i64,
+}
+
 /// Reading rows.
 pub trait Rows {
     /// All modules, by name.
@@ -71,8 +103,8 @@ pub trait Rows {
     fn device(&self, id: DeviceId) -> Result<Option<Device>, StoreError>;
     /// The states a device had, newest first, those set after `since` (Unix seconds) if given, at most `limit`.
     fn history(&self, id: DeviceId, since: Option<f64>, limit: usize) -> Result<Vec<StateAt>, StoreError>;
-    /// Events with `seq > since_seq`, in order, at most `limit` read.
-    fn events_since(&self, since_seq: i64, limit: usize) -> Result<Vec<Event>, StoreError>;
+    /// A page of events, in order.
+    fn events_page(&self, query: &EventQuery) -> Result<EventPage, StoreError>;
     /// The newest `seq`, 0 if there is none.
     fn last_seq(&self) -> Result<i64, StoreError>;
     /// The module a token hash was given to, also if that module is gone.
@@ -99,6 +131,8 @@ pub trait Tx: Rows {
     /// Sets a device's state and `last_seen` (Unix seconds), and appends to its history,
     /// of which the last 1,000 states and at most 4 MiB are kept.
     fn set_state(&mut self, device: Device, state: Map<String, Value>, at: f64) -> Result<Arc<Device>, StoreError>;
+    /// Deletes all devices of a module with their history.
+    fn delete_devices(&mut self, module: &ModuleName) -> Result<(), StoreError>;
     /// Deletes a device with its history.
     fn delete_device(&mut self, id: DeviceId) -> Result<(), StoreError>;
     /// Sets `module_id` of all devices of a module to none.

@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 
 use super::rendered;
 use crate::{
-    body::{JsonBody, Parameters},
+    body::{JsonBody, Parameters, Segment},
     context::Context,
     error::Failure,
 };
+
+const SINCE: &str = "must be a time in Unix seconds";
 
 /// An id that is no UUID names no device.
 fn id(text: &str) -> Result<DeviceId, ApiError> {
@@ -26,7 +28,7 @@ pub(crate) async fn list(State(context): State<Context>) -> Response {
     rendered(context.api.devices_json())
 }
 
-pub(crate) async fn show(State(context): State<Context>, Path(device): Path<String>) -> Result<Response, Failure> {
+pub(crate) async fn show(State(context): State<Context>, Segment(device): Segment) -> Result<Response, Failure> {
     Ok(rendered(context.api.device_json(id(&device)?)?))
 }
 
@@ -42,7 +44,7 @@ pub(crate) async fn register(
 pub(crate) async fn set_state(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(device): Path<String>,
+    Segment(device): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
     let mut problems = Problems::default();
@@ -54,7 +56,7 @@ pub(crate) async fn set_state(
 pub(crate) async fn delete(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(device): Path<String>,
+    Segment(device): Segment,
 ) -> Result<StatusCode, Failure> {
     context.api.delete_device(&caller, id(&device)?).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -62,10 +64,13 @@ pub(crate) async fn delete(
 
 pub(crate) async fn history(
     State(context): State<Context>,
-    Path(device): Path<String>,
+    Segment(device): Segment,
     parameters: Parameters,
 ) -> Result<Json<Value>, Failure> {
-    let since = parameters.parsed("since", "must be a time in Unix seconds")?;
+    let since: Option<f64> = parameters.parsed("since", SINCE)?;
+    if since.is_some_and(|since| !since.is_finite()) {
+        return Err(Problems::one(["query".into(), "since".into()], "query_invalid", SINCE).into());
+    }
     let states = context.api.history(id(&device)?, since, parameters.limit()?).await?;
     Ok(Json(json!({ "history": states })))
 }

@@ -1,10 +1,10 @@
 //! Events (protocol, sections 5, 6 and 11).
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{
         IntoResponse, Response,
@@ -12,13 +12,13 @@ use axum::{
     },
 };
 use futures_util::{Stream, stream};
-use selena_core::{ApiError, Outgoing, identity::Caller, may_see};
+use selena_core::{ApiError, identity::Caller};
 use selena_types::{Event, EventPattern, EventType, Loc, Problems, fields::Object};
 use serde_json::{Value, json};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::watch;
 
 use crate::{
-    body::{JsonBody, Parameters},
+    body::{JsonBody, Parameters, Segment},
     context::Context,
     error::Failure,
 };
@@ -90,7 +90,7 @@ fn patterns(types: &[Value], problems: &mut Problems) -> Vec<EventPattern> {
 pub(crate) async fn unsubscribe(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<StatusCode, Failure> {
     let id = id.parse().map_err(|_| ApiError::NotFound("subscription"))?;
     context.api.unsubscribe(&caller, id)?;
@@ -122,69 +122,56 @@ pub(crate) async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {
     let since: Option<i64> = parameters.parsed("since_seq", "must be a whole number")?;
     // Listening begins before history is read, so that nothing falls between the two.
-    let live = context.api.stream();
-    let from = match since {
+    let newest = context.api.newest_event();
+    let seen = match since {
         Some(since) => since,
         None => context.api.last_seq().await?,
     };
-    let tail =
-        Tail { wanted: wanted(&parameters)?, context, caller, live, seen: from, backlog: Vec::new(), caught_up: false };
+    let tail = Tail { wanted: wanted(&parameters)?, context, caller, newest, seen, page: Vec::new(), caught_up: false };
     Ok(Sse::new(stream::unfold(tail, |mut tail| async { tail.next().await.map(|line| (Ok(line), tail)) }))
         .keep_alive(KeepAlive::default()))
 }
 
-/// A reader of the stream.
+/// A reader of the stream. What it has not read yet waits in the store, not in memory.
 struct Tail {
     context: Context,
     caller: Caller,
     wanted: Option<EventPattern>,
-    live: Receiver<Arc<Outgoing>>,
-    /// The newest `seq` it had.
+    newest: watch::Receiver<i64>,
+    /// The newest `seq` it looked at.
     seen: i64,
-    /// History that was read and not sent yet, newest first.
-    backlog: Vec<Event>,
+    /// What was read and not sent yet, newest first.
+    page: Vec<Event>,
     caught_up: bool,
 }
 
 impl Tail {
     async fn next(&mut self) -> Option<Line> {
         loop {
-            if let Some(event) = self.backlog.pop() {
+            if let Some(event) = self.page.pop() {
                 return Some(line(event.seq, &json!(event).to_string()));
             }
-            if !self.caught_up {
-                self.read_history().await?;
-                continue;
+            if self.caught_up {
+                self.newest.changed().await.ok()?;
             }
-            match self.live.recv().await {
-                Ok(outgoing) if self.is_new(&outgoing.event) => {
-                    self.seen = outgoing.event.seq;
-                    return Some(line(self.seen, std::str::from_utf8(&outgoing.body).ok()?));
-                }
-                Ok(_) => {}
-                // It was too slow for the live stream: what it missed is in history.
-                Err(RecvError::Lagged(_)) => self.caught_up = false,
-                Err(RecvError::Closed) => return None,
-            }
+            self.newest.mark_unchanged();
+            self.read_page().await?;
         }
     }
 
-    fn is_new(&self, event: &Event) -> bool {
-        event.seq > self.seen
-            && self.wanted.as_ref().is_none_or(|pattern| pattern.matches(&event.event_type))
-            && may_see(&self.caller, &event.event_type)
-    }
-
-    async fn read_history(&mut self) -> Option<()> {
-        let page = self.context.api.events(&self.caller, self.seen, self.wanted.clone(), selena_core::MAX_PAGE).await;
+    async fn read_page(&mut self) -> Option<()> {
+        let page = self.context.api.events(&self.caller, self.seen, self.wanted.clone(), PAGE).await;
         let (mut events, next) = page.ok()?;
         self.caught_up = next == self.seen;
         self.seen = next;
         events.reverse();
-        self.backlog = events;
+        self.page = events;
         Some(())
     }
 }
+
+/// How many events of the stream are read at once.
+const PAGE: usize = 100;
 
 fn line(seq: i64, event: &str) -> Line {
     Line::default().id(seq.to_string()).data(event)

@@ -1,15 +1,14 @@
 //! Intents, as programs for earlier cores register them (protocol, section 11).
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::IntoResponse,
-};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
 use selena_core::identity::Caller;
 use serde_json::Value;
 
-use crate::{body::JsonBody, context::Context, error::Failure};
+use crate::{
+    body::{JsonBody, Segment},
+    context::Context,
+    error::Failure,
+};
 
 pub(crate) async fn register(
     State(context): State<Context>,
@@ -26,7 +25,7 @@ pub(crate) async fn list(State(context): State<Context>) -> Json<Value> {
 pub(crate) async fn delete(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {
     context.api.delete_intents(&caller, &module)?;
     Ok(StatusCode::NO_CONTENT)

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{
         IntoResponse,
@@ -17,7 +17,11 @@ use selena_types::{ModuleName, ModuleState};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{body::JsonBody, context::Context, error::Failure};
+use crate::{
+    body::{JsonBody, Segment},
+    context::Context,
+    error::Failure,
+};
 
 /// A text that is no module name names no module.
 fn name(text: &str) -> Result<ModuleName, ApiError> {
@@ -33,14 +37,14 @@ pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, 
     Ok(Json(json!({ "modules": summaries })))
 }
 
-pub(crate) async fn show(State(context): State<Context>, Path(module): Path<String>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn show(State(context): State<Context>, Segment(module): Segment) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.details(&name(&module)?)?))
 }
 
 pub(crate) async fn start(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
     let name = name(&module)?;
     let status = context.api.modules()?.start(&name, caller.subject()).await?;
@@ -50,7 +54,7 @@ pub(crate) async fn start(
 pub(crate) async fn stop(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
     let name = name(&module)?;
     let status = context.api.modules()?.stop(&name, caller.subject()).await?;
@@ -60,7 +64,7 @@ pub(crate) async fn stop(
 pub(crate) async fn restart(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
     let name = name(&module)?;
     let status = context.api.modules()?.restart(&name, caller.subject()).await?;
@@ -70,7 +74,7 @@ pub(crate) async fn restart(
 pub(crate) async fn remove(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {
     context.api.modules()?.remove(&name(&module)?, caller.subject()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -78,7 +82,7 @@ pub(crate) async fn remove(
 
 pub(crate) async fn logs(
     State(context): State<Context>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<impl IntoResponse, Failure> {
     let logs = context.api.modules()?.logs(&name(&module)?).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], logs))
@@ -86,24 +90,24 @@ pub(crate) async fn logs(
 
 pub(crate) async fn awaited_consent(
     State(context): State<Context>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(context.api.modules()?.awaited_consent(&name(&module)?)?))
+    Ok(Json(context.api.modules()?.awaited_consent(&name(&module)?).await?))
 }
 
 pub(crate) async fn consent(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
     JsonBody(shown): JsonBody,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(context.api.modules()?.consent(&name(&module)?, &shown, caller.subject()).await?))
+    Ok(Json(context.api.modules()?.consent(&name(&module)?, shown, caller.subject()).await?))
 }
 
 pub(crate) async fn refuse_consent(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {
     context.api.modules()?.refuse_consent(&name(&module)?, caller.subject()).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -112,7 +116,7 @@ pub(crate) async fn refuse_consent(
 pub(crate) async fn config(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
     let config = context.api.modules()?.config(&caller, &name(&module)?).await?;
     Ok(Json(json!({ "config": config })))
@@ -120,7 +124,7 @@ pub(crate) async fn config(
 
 pub(crate) async fn set_config(
     State(context): State<Context>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
     let config = context.api.modules()?.set_config(&name(&module)?, &body).await?;
@@ -130,7 +134,7 @@ pub(crate) async fn set_config(
 pub(crate) async fn command(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
     let result = context.api.modules()?.command(&name(&module)?, &body, caller.subject()).await?;
@@ -140,7 +144,7 @@ pub(crate) async fn command(
 /// Every step of an install or start until it is over.
 pub(crate) async fn status_stream(
     State(context): State<Context>,
-    Path(module): Path<String>,
+    Segment(module): Segment,
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {
     let mut receiver = context.api.modules()?.follow(&name(&module)?)?;
     receiver.mark_changed();

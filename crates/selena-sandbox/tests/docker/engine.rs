@@ -52,7 +52,7 @@ async fn r02_what_ended_while_the_engine_was_away_is_told_once() {
         hub.docker.remove_container(&lost.run.0, Some(by_hand)).await.unwrap();
         proxy.set(Mode::Passing);
         let exit = hub.next_exit().await;
-        assert_eq!((exit.run, exit.cause), (lost.run, ExitCause::Gone));
+        assert_eq!((exit.run, exit.cause), (lost.run, ExitCause::EngineRestarted));
         reached(hub, |state| *state == EngineState::Up).await;
         assert!(hub.sandbox.socket(&kept.run).await.is_ok());
         assert!(hub.exits.try_recv().is_err(), "an end was told twice");
@@ -89,7 +89,7 @@ async fn r02_after_a_crash_of_docker_the_module_starts_again_with_its_data() {
             let running = hub.start(&spec).await;
             daemon.crash_and_restart();
             let exit = hub.next_exit().await;
-            assert_eq!((exit.run, exit.cause), (running.run, ExitCause::Gone));
+            assert_eq!((exit.run, exit.cause), (running.run, ExitCause::EngineRestarted));
             let (again, listener) = {
                 let started = hub.start(&spec).await;
                 (started.run, listener(started.listener))
