@@ -12,6 +12,7 @@ use crate::{ApiError, identity::Caller};
 #[expect(missing_docs, reason = "each is named as its route in section 5 of the protocol")]
 pub enum Operation {
     Boot,
+    OpenApi,
     Health,
     SystemInfo,
     DeviceList,
@@ -34,7 +35,9 @@ pub enum Operation {
     ModuleRemove,
     ModuleLogs,
     ModuleStatusStream,
-    ModuleConsent,
+    ConsentShow,
+    ConsentGive,
+    ConsentRefuse,
     ModuleConfigGet,
     ModuleConfigSet,
     ModuleCommand,
@@ -102,6 +105,7 @@ impl Operation {
     /// Every operation.
     pub const ALL: &'static [Self] = &[
         Self::Boot,
+        Self::OpenApi,
         Self::Health,
         Self::SystemInfo,
         Self::DeviceList,
@@ -124,7 +128,9 @@ impl Operation {
         Self::ModuleRemove,
         Self::ModuleLogs,
         Self::ModuleStatusStream,
-        Self::ModuleConsent,
+        Self::ConsentShow,
+        Self::ConsentGive,
+        Self::ConsentRefuse,
         Self::ModuleConfigGet,
         Self::ModuleConfigSet,
         Self::ModuleCommand,
@@ -143,7 +149,7 @@ impl Operation {
             SystemRead,
         };
         match self {
-            Self::Boot | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
+            Self::Boot | Self::OpenApi | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
             Self::SystemInfo => Rule { public: true, ..Rule::hub(SystemRead) },
             Self::DeviceList | Self::DeviceGet | Self::DeviceHistory => Rule::modules(DeviceRead),
             Self::DeviceRegister | Self::DeviceSetState => Rule { automation: Right::No, ..Rule::modules(DeviceWrite) },
@@ -161,7 +167,9 @@ impl Operation {
             | Self::ModuleRemove
             | Self::ModuleLogs
             | Self::ModuleStatusStream
-            | Self::ModuleConsent
+            | Self::ConsentShow
+            | Self::ConsentGive
+            | Self::ConsentRefuse
             | Self::ModuleConfigSet
             | Self::ModuleCommand => Rule::hub(ModulesManage),
             Self::ModuleConfigGet => Rule::own(ModulesRead),

@@ -9,10 +9,12 @@ mod client;
 mod context;
 mod error;
 mod guard;
+mod openapi;
 mod router;
 mod routes;
 mod server;
 mod upload;
 
 pub use client::Client;
+pub use openapi::document as openapi;
 pub use server::{Server, serve_admin};

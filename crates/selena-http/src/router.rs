@@ -3,9 +3,10 @@
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
-    http::StatusCode,
+    handler::Handler,
+    http::{Method, StatusCode},
     middleware::{from_fn_with_state, map_response},
-    routing::{MethodRouter, delete, get, patch, post},
+    routing::{MethodFilter, MethodRouter, on},
 };
 use selena_core::{Operation, identity::Identity};
 
@@ -17,49 +18,72 @@ use crate::{
 };
 
 /// Where the API begins.
-const PREFIX: &str = "/api/v1";
+pub(crate) const PREFIX: &str = "/api/v1";
 
+/// One route.
+pub(crate) struct Route {
+    pub(crate) operation: Operation,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    handler: MethodRouter<Context>,
+}
+
+fn route<H, T>(operation: Operation, method: Method, path: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Context>,
+    T: 'static,
+{
+    let filter = MethodFilter::try_from(method.clone()).expect("the table has only methods that axum routes");
+    Route { operation, method, path, handler: on(filter, handler) }
+}
+
+/// All routes, below [`PREFIX`].
 #[rustfmt::skip]
-fn table() -> Vec<(Operation, &'static str, MethodRouter<Context>)> {
+pub(crate) fn table() -> Vec<Route> {
     use Operation as Op;
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
     vec![
-        (Op::Boot,               "/boot",                           get(system::boot)),
-        (Op::Health,             "/health",                         get(system::health)),
-        (Op::SystemInfo,         "/system/info",                    get(system::info)),
-        (Op::AuditList,          "/audit",                          get(system::audit)),
-        (Op::DeviceList,         "/devices",                        get(devices::list)),
-        (Op::DeviceRegister,     "/devices",                        post(devices::register)),
-        (Op::DeviceGet,          "/devices/{device_id}",            get(devices::show)),
-        (Op::DeviceDelete,       "/devices/{device_id}",            delete(devices::delete)),
-        (Op::DeviceSetState,     "/devices/{device_id}/state",      patch(devices::set_state)),
-        (Op::DeviceHistory,      "/devices/{device_id}/history",    get(devices::history)),
-        (Op::IntentRegister,     "/intents/register",               post(intents::register)),
-        (Op::IntentList,         "/intents",                        get(intents::list)),
-        (Op::IntentDelete,       "/intents/{module}",               delete(intents::delete)),
-        (Op::IntegrityStatus,    "/integrity/status",               get(system::integrity)),
-        (Op::EventPublish,       "/events/publish",                 post(events::publish)),
-        (Op::EventSubscribe,     "/events/subscribe",               post(events::subscribe)),
-        (Op::EventUnsubscribe,   "/events/subscriptions/{id}",      delete(events::unsubscribe)),
-        (Op::EventList,          "/events",                         get(events::list)),
-        (Op::EventStream,        "/events/stream",                  get(events::stream)),
-        (Op::ModuleList,         "/modules",                        get(modules::list)),
-        (Op::ModuleInstall,      "/modules/install",                post(module_install::install)),
-        (Op::ModuleGet,          "/modules/{name}",                 get(modules::show)),
-        (Op::ModuleRemove,       "/modules/{name}",                 delete(modules::remove)),
+        route(Op::Boot,               GET,    "/boot",                         system::boot),
+        route(Op::OpenApi,            GET,    "/openapi.json",                 system::openapi),
+        route(Op::Health,             GET,    "/health",                       system::health),
+        route(Op::SystemInfo,         GET,    "/system/info",                  system::info),
+        route(Op::AuditList,          GET,    "/audit",                        system::audit),
+        route(Op::IntegrityStatus,    GET,    "/integrity/status",             system::integrity),
+        route(Op::DeviceList,         GET,    "/devices",                      devices::list),
+        route(Op::DeviceRegister,     POST,   "/devices",                      devices::register),
+        route(Op::DeviceGet,          GET,    "/devices/{device_id}",          devices::show),
+        route(Op::DeviceDelete,       DELETE, "/devices/{device_id}",          devices::delete),
+        route(Op::DeviceSetState,     PATCH,  "/devices/{device_id}/state",    devices::set_state),
+        route(Op::DeviceHistory,      GET,    "/devices/{device_id}/history",  devices::history),
+        route(Op::EventPublish,       POST,   "/events/publish",               events::publish),
+        route(Op::EventSubscribe,     POST,   "/events/subscribe",             events::subscribe),
+        route(Op::EventUnsubscribe,   DELETE, "/events/subscriptions/{id}",    events::unsubscribe),
+        route(Op::EventList,          GET,    "/events",                       events::list),
+        route(Op::EventStream,        GET,    "/events/stream",                events::stream),
+        route(Op::IntentRegister,     POST,   "/intents/register",             intents::register),
+        route(Op::IntentList,         GET,    "/intents",                      intents::list),
+        route(Op::IntentDelete,       DELETE, "/intents/{module}",             intents::delete),
+        route(Op::ModuleList,         GET,    "/modules",                      modules::list),
+        route(Op::ModuleInstall,      POST,   "/modules/install",              module_install::install),
+        route(Op::ModuleGet,          GET,    "/modules/{name}",               modules::show),
+        route(Op::ModuleRemove,       DELETE, "/modules/{name}",               modules::remove),
         // A module may bear this name too.
-        (Op::ModuleGet,          "/modules/install",                get(modules::show)),
-        (Op::ModuleRemove,       "/modules/install",                delete(modules::remove)),
-        (Op::ModuleStart,        "/modules/{name}/start",           post(modules::start)),
-        (Op::ModuleStop,         "/modules/{name}/stop",            post(modules::stop)),
-        (Op::ModuleRestart,      "/modules/{name}/restart",         post(modules::restart)),
-        (Op::ModuleLogs,         "/modules/{name}/logs",            get(modules::logs)),
-        (Op::ModuleStatusStream, "/modules/{name}/status/stream",   get(modules::status_stream)),
-        (Op::ModuleConfigGet,    "/modules/{name}/config",          get(modules::config)),
-        (Op::ModuleConfigSet,    "/modules/{name}/config",          post(modules::set_config)),
-        (Op::ModuleCommand,      "/modules/{name}/command",         post(modules::command)),
-        (Op::ModuleConsent,      "/modules/{name}/consent",         get(modules::awaited_consent)
-                                                                        .post(modules::consent)
-                                                                        .delete(modules::refuse_consent)),
+        route(Op::ModuleGet,          GET,    "/modules/install",              modules::show),
+        route(Op::ModuleRemove,       DELETE, "/modules/install",              modules::remove),
+        route(Op::ModuleStart,        POST,   "/modules/{name}/start",         modules::start),
+        route(Op::ModuleStop,         POST,   "/modules/{name}/stop",          modules::stop),
+        route(Op::ModuleRestart,      POST,   "/modules/{name}/restart",       modules::restart),
+        route(Op::ModuleLogs,         GET,    "/modules/{name}/logs",          modules::logs),
+        route(Op::ModuleStatusStream, GET,    "/modules/{name}/status/stream", modules::status_stream),
+        route(Op::ModuleConfigGet,    GET,    "/modules/{name}/config",        modules::config),
+        route(Op::ModuleConfigSet,    POST,   "/modules/{name}/config",        modules::set_config),
+        route(Op::ModuleCommand,      POST,   "/modules/{name}/command",       modules::command),
+        route(Op::ConsentShow,        GET,    "/modules/{name}/consent",       modules::awaited_consent),
+        route(Op::ConsentGive,        POST,   "/modules/{name}/consent",       modules::consent),
+        route(Op::ConsentRefuse,      DELETE, "/modules/{name}/consent",       modules::refuse_consent),
     ]
 }
 
@@ -67,7 +91,7 @@ fn table() -> Vec<(Operation, &'static str, MethodRouter<Context>)> {
 pub(crate) fn router(context: Context) -> Router {
     let mut api = Router::new();
     let mut top = Router::new();
-    for (operation, path, handler) in table() {
+    for Route { operation, path, handler, .. } in table() {
         let guarded = handler.route_layer(from_fn_with_state((context.clone(), operation), guard::authorize));
         // Programs that were started before they knew the prefix ask for these two at the root.
         if matches!(operation, Operation::Boot | Operation::Health) {
@@ -116,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_its_route() {
-        let routed: HashSet<_> = table().into_iter().map(|(operation, ..)| operation).collect();
+        let routed: HashSet<_> = table().into_iter().map(|route| route.operation).collect();
         let all: HashSet<_> = Operation::ALL.iter().copied().collect();
         assert_eq!(routed, all);
     }

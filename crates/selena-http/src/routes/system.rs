@@ -7,7 +7,7 @@ use selena_core::{
 };
 use serde_json::{Value, json};
 
-use crate::{body::Parameters, context::Context, error::Failure};
+use crate::{body::Parameters, context::Context, error::Failure, openapi as described};
 
 /// The environment of a module, for the hub's init; once per container start (protocol, section 2, step 6).
 pub(crate) async fn boot(State(context): State<Context>) -> Result<impl IntoResponse, Failure> {
@@ -15,6 +15,11 @@ pub(crate) async fn boot(State(context): State<Context>) -> Result<impl IntoResp
     let environment = run.take_boot()?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, environment.expose().to_owned()))
+}
+
+/// What this API is, for programs: OpenAPI 3.1.
+pub(crate) async fn openapi() -> Json<Value> {
+    Json(described::document())
 }
 
 pub(crate) async fn health(State(context): State<Context>) -> Json<Value> {
