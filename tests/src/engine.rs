@@ -68,11 +68,11 @@ impl Engine {
         self.client.get(&path).json()["Volumes"].as_array().cloned().unwrap_or_default()
     }
 
-    /// All that `docker inspect` says of a container; `null` if there is none.
+    /// All that `docker inspect` says of a container; `null` if there is none, or no answer.
     #[must_use]
     pub fn inspect(&self, container: &str) -> Value {
-        let answer = self.client.get(&format!("/containers/{container}/json"));
-        if answer.status == 200 { answer.json() } else { Value::Null }
+        let answer = self.client.try_send(&Request::new("GET", &format!("/containers/{container}/json")));
+        answer.ok().filter(|answer| answer.status == 200).map_or(Value::Null, |answer| answer.json())
     }
 
     /// All that `docker inspect` says of an image.
@@ -81,9 +81,17 @@ impl Engine {
         self.client.get(&format!("/images/{image}/json")).expect(200).json()
     }
 
+    /// The processes of a container.
+    #[must_use]
+    pub fn top(&self, container: &str) -> Vec<Value> {
+        let answer = self.client.get(&format!("/containers/{container}/top")).json();
+        answer["Processes"].as_array().cloned().unwrap_or_default()
+    }
+
     /// `docker rm -f -v`.
+    #[track_caller]
     pub fn remove(&self, container: &str) -> Answer {
-        self.client.delete(&format!("/containers/{container}?force=1&v=1"))
+        self.client.send(&removal(container))
     }
 
     /// Where it keeps its files.
@@ -93,22 +101,31 @@ impl Engine {
         PathBuf::from(info["DockerRootDir"].as_str().expect("Docker says where its files are"))
     }
 
-    /// Removes all containers and images whose names begin so.
+    /// Removes all containers and images whose names begin so, if the daemon answers.
     pub fn clean(&self, prefix: &str) {
         for container in self.containers(prefix) {
-            let _gone_already = self.remove(container["Id"].as_str().unwrap_or_default());
+            let _gone_already = self.client.try_send(&removal(container["Id"].as_str().unwrap_or_default()));
         }
-        for tag in self.images(prefix).iter().flat_map(|image| image["RepoTags"].as_array().cloned().unwrap_or_default()) {
-            let _gone_already = self.client.delete(&format!("/images/{}?force=1", tag.as_str().unwrap_or_default()));
+        for tag in
+            self.images(prefix).iter().flat_map(|image| image["RepoTags"].as_array().cloned().unwrap_or_default())
+        {
+            let path = format!("/images/{}?force=1", tag.as_str().unwrap_or_default());
+            let _gone_already = self.client.try_send(&Request::new("DELETE", &path));
         }
     }
 
     fn list(&self, path: &str, filters: &Value) -> Vec<Value> {
-        self.client.get(&format!("{path}{}", escaped(filters))).json().as_array().cloned().unwrap_or_default()
+        let answer = self.client.try_send(&Request::new("GET", &format!("{path}{}", escaped(filters))));
+        answer.ok().and_then(|answer| answer.json().as_array().cloned()).unwrap_or_default()
     }
 }
 
+fn removal(container: &str) -> Request {
+    Request::new("DELETE", &format!("/containers/{container}?force=1&v=1"))
+}
+
 fn escaped(filters: &Value) -> String {
-    let escape = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") };
+    let escape =
+        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02x}") };
     filters.to_string().bytes().map(escape).collect()
 }

@@ -5,6 +5,7 @@
 //! It knows the protocol and nothing of the hub's crates.
 
 pub mod engine;
+mod hearing;
 pub mod http;
 pub mod hub;
 pub mod module;

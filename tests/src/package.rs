@@ -18,17 +18,26 @@ pub struct Package {
 }
 
 impl Package {
-    /// A package with the probe: an `INTEGRATION` that subscribes `/webhook` to `device.*` and `test.*` at its start.
+    /// A package of an `INTEGRATION` with a manifest and no program.
     #[must_use]
-    pub fn probe(name: &str, port: u16) -> Self {
+    pub fn plain(name: &str, port: u16) -> Self {
         let manifest = json!({
             "name": name, "version": "1.0.0", "type": "INTEGRATION", "api_version": "1.0", "port": port,
-            "permissions": PERMISSIONS, "runtime": "static", "entry_point": "probe",
-            "resources": { "memory_mb": 32, "data_mb": 8 },
+            "permissions": PERMISSIONS,
         });
+        Self { manifest, start: json!({}), files: Vec::new() }
+    }
+
+    /// A package with the probe, which subscribes `/webhook` to `device.*` and `test.*` at its start.
+    #[must_use]
+    pub fn probe(name: &str, port: u16) -> Self {
         let program = fs::read(programs::probe()).expect("the probe was built");
-        let files = vec![("probe".to_owned(), program, 0o755)];
-        Self { manifest, start: json!({ "subscribe": ["device.*", "test.*"] }), files }
+        Self::plain(name, port)
+            .with("runtime", json!("static"))
+            .with("entry_point", json!("probe"))
+            .with("resources", json!({ "memory_mb": 32, "data_mb": 8 }))
+            .start(json!({ "subscribe": ["device.*", "test.*"] }))
+            .file("probe", &program, 0o755)
     }
 
     /// With another version.

@@ -53,7 +53,10 @@ fn given(variable: &str) -> Option<PathBuf> {
 /// A program for a container that holds no C library.
 fn build_static(package: &str, profile: &str) -> PathBuf {
     let triple = host_triple();
-    cargo(&["-p", package, "--bin", package, "--profile", profile, "--target", &triple], "-C target-feature=+crt-static");
+    cargo(
+        &["-p", package, "--bin", package, "--profile", profile, "--target", &triple],
+        "-C target-feature=+crt-static",
+    );
     target_dir().join(triple).join(profile).join(package)
 }
 

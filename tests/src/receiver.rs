@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
     time::Instant,
@@ -24,9 +24,16 @@ pub struct Webhook {
     pub headers: HashMap<String, String>,
     /// Its raw body.
     pub body: Vec<u8>,
+    peer: Option<SocketAddr>,
 }
 
 impl Webhook {
+    /// What tells its connection from others: the address of the other end.
+    #[must_use]
+    pub fn connection(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
     /// The event.
     #[must_use]
     pub fn event(&self) -> Value {
@@ -115,7 +122,7 @@ impl Receiver {
 
     fn converse(&self, stream: &TcpStream, reply: &dyn Fn(usize) -> Reply) -> io::Result<()> {
         let mut reader = BufReader::new(stream);
-        while let Some(webhook) = read(&mut reader)? {
+        while let Some(webhook) = read(&mut reader, stream.peer_addr().ok())? {
             let number = {
                 let mut received = self.received.lock().expect("nothing panics while it holds the webhooks");
                 received.push(webhook);
@@ -123,8 +130,9 @@ impl Receiver {
             };
             match reply(number) {
                 Reply::Status(status) => {
-                    let mut writer = stream;
-                    write!(writer, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n")?;
+                    // In one piece, or else the kernel would hold back the second one for 40 ms.
+                    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
+                    (&mut &*stream).write_all(answer.as_bytes())?;
                 }
                 // Until the hub gives up, and closes.
                 Reply::Silence => return reader.read_to_end(&mut Vec::new()).map(drop),
@@ -134,7 +142,7 @@ impl Receiver {
     }
 }
 
-fn read(reader: &mut impl BufRead) -> io::Result<Option<Webhook>> {
+fn read(reader: &mut impl BufRead, peer: Option<SocketAddr>) -> io::Result<Option<Webhook>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -150,5 +158,5 @@ fn read(reader: &mut impl BufRead) -> io::Result<Option<Webhook>> {
     let length = headers.get("content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
     let mut body = Vec::new();
     reader.take(length).read_to_end(&mut body)?;
-    Ok(Some(Webhook { at: Instant::now(), path, headers, body }))
+    Ok(Some(Webhook { at: Instant::now(), path, headers, body, peer }))
 }

@@ -33,6 +33,18 @@ pub fn until(what: &str, secs: u64, mut look: impl FnMut() -> bool) {
     for_some(what, secs, || look().then_some(()));
 }
 
+/// Looks until it holds; `false` if it does not within `secs` seconds.
+pub(crate) fn holds(secs: u64, mut look: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(secs);
+    while !look() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        pause();
+    }
+    true
+}
+
 #[expect(clippy::disallowed_methods, reason = "the pause between two looks; what is waited for is looked at")]
 fn pause() {
     thread::sleep(LOOK);

@@ -56,8 +56,9 @@ impl Parameters {
         Self(pairs)
     }
 
+    /// A parameter that is given; an empty one is not.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 
     /// A parameter its own type reads.

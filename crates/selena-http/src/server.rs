@@ -80,6 +80,8 @@ async fn accept_tcp(listener: TcpListener, context: Context, ended: Cancellation
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
+            // First: a listener that was shut down also gives an error.
+            biased;
             () = ended.cancelled() => return,
             accepted = listener.accept() => accepted,
         };

@@ -4,10 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde_json::Value;
 
-use super::{
-    Answer, Door, Lines,
-    answer::read_head,
-};
+use super::{Answer, Door, Lines, answer::read_head};
 
 /// A request.
 #[derive(Clone, Debug)]

@@ -77,9 +77,23 @@ impl Door {
     /// # Errors
     /// If there is no connection.
     pub fn send_raw(&self, bytes: &[u8]) -> io::Result<String> {
+        self.exchange(bytes, false)
+    }
+
+    /// As [`Door::send_raw`], but tells the other side that nothing more comes, as a client does whose cable is cut.
+    ///
+    /// # Errors
+    /// If there is no connection.
+    pub fn send_cut(&self, bytes: &[u8]) -> io::Result<String> {
+        self.exchange(bytes, true)
+    }
+
+    fn exchange(&self, bytes: &[u8], cut: bool) -> io::Result<String> {
         let mut stream = self.open()?;
         let _refused_before_the_end = stream.write_all(bytes);
-        stream.end_writing();
+        if cut {
+            stream.end_writing();
+        }
         let mut answer = Vec::new();
         let _cut_after_the_answer = stream.read_to_end(&mut answer);
         Ok(String::from_utf8_lossy(&answer).into_owned())

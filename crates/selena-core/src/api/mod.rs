@@ -261,7 +261,7 @@ impl Api {
     /// # Errors
     /// The store's.
     pub async fn audit_records(&self, limit: usize) -> Result<Vec<AuditRecord>, ApiError> {
-        self.flush_audit();
+        self.settle().await?;
         read(&self.store, move |rows| rows.audit(limit.min(MAX_PAGE))).await
     }
 

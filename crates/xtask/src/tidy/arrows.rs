@@ -67,8 +67,9 @@ const RULES: &[Rule] = &[
     rule("selenactl", Only(&["selena-types"]), "the command line speaks to the hub by HTTP only"),
     rule("selena-sdk", Only(&["selena-types", "selena-ipc"]), "modules are strangers: they get the wires, not the hub"),
     rule("selena-init", Only(&[]), "the first process of every container is small and depends on nothing of ours"),
-    rule("sample-*", Only(&[]), "samples show what a module author can do without the hub's crates"),
+    rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
     rule("selena-tests", Only(&[]), "black-box tests go through the public doors"),
+    rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),
     rule(TESTKIT, Any, ""),
     rule("xtask", Any, ""),
 ];

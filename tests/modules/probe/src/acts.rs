@@ -14,7 +14,7 @@ use std::{
 use nix::{errno::Errno, net::if_::if_nameindex};
 use serde_json::{Value, json};
 
-use crate::syscall;
+use crate::{syscall, trouble::IDLE};
 
 /// How long a connection or an answer is waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -112,5 +112,5 @@ fn run_copy(path: &str) -> io::Result<Value> {
     io::copy(&mut File::open("/proc/self/exe")?, &mut copy)?;
     copy.set_permissions(fs::Permissions::from_mode(0o755))?;
     drop(copy);
-    Command::new(path).env("SELENA_MODULE_PORT", "0").spawn().map(|_| json!(true))
+    Command::new(path).env(IDLE, "1").spawn().map(|_| json!(true))
 }

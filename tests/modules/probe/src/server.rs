@@ -61,7 +61,9 @@ impl Server {
                 thread::park();
             },
             ("GET", "/health") => (200, json!({ "status": "ok" })),
-            ("GET", "/webhooks") => (200, json!(*self.webhooks.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))),
+            ("GET", "/webhooks") => {
+                (200, json!(*self.webhooks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())))
+            }
             ("POST", "/webhook") => {
                 let mut webhooks = self.webhooks.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 if webhooks.len() < MAX_WEBHOOKS {

@@ -1,0 +1,74 @@
+use super::*;
+
+fn run(name: &str, token: &str) -> Arc<ModuleRun> {
+    let new = NewRun {
+        name: name.parse().expect("a name"),
+        module_type: ModuleType::Driver,
+        port: None,
+        permissions: vec![],
+        events: ManifestEvents::default(),
+        run: RunId("r".into()),
+        webhook_secret: Secret::new("s".into()),
+        token: token::hash(token),
+        boot: Secret::new("A=B\0".into()),
+    };
+    Arc::new(ModuleRun::new(new, RequestLimits::Protocol))
+}
+
+fn identity() -> Identity {
+    Identity::new(Some(&Secret::new("dev".into())), RequestLimits::Protocol)
+}
+
+#[tokio::test(start_paused = true)]
+async fn k02_a_token_is_good_on_its_own_listener_only() {
+    let identity = identity();
+    let (one, two) = (run("one", "t1"), run("two", "t2"));
+    identity.set_current(&one.name, token::hash("t1"));
+    identity.set_current(&two.name, token::hash("t2"));
+    let ask = |origin: &Origin, token| identity.authenticate(origin, Credentials::Bearer(token));
+    assert!(matches!(ask(&Origin::Module(one.clone()), "t1"), Ok(Caller::Module(_))));
+    for origin in [Origin::Module(two.clone()), identity.host_origin()] {
+        assert!(matches!(ask(&origin, "t1"), Err(ApiError::WrongNamespace)));
+    }
+    assert!(matches!(ask(&Origin::Module(one), "dev"), Err(ApiError::WrongNamespace)));
+    assert!(matches!(ask(&identity.host_origin(), "dev"), Ok(Caller::Development)));
+    assert!(matches!(ask(&identity.host_origin(), "nothing"), Err(ApiError::Unauthenticated)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn k03_old_tokens_are_unknown_everywhere() {
+    let identity = identity();
+    let first = run("one", "t1");
+    identity.set_current(&first.name, token::hash("t1"));
+    first.end();
+    let on_own = identity.authenticate(&Origin::Module(first.clone()), Credentials::Bearer("t1"));
+    assert!(matches!(on_own, Err(ApiError::WrongNamespace)), "a stopped module's listener takes it no more");
+    identity.set_current(&first.name, token::hash("t2"));
+    let on_host = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t1"));
+    assert!(matches!(on_host, Err(ApiError::Unauthenticated)), "an earlier start's");
+    let stopped = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t2"));
+    assert!(matches!(stopped, Err(ApiError::WrongNamespace)), "a current one, on the host");
+    identity.revoke(&first.name);
+    let removed = identity.authenticate(&identity.host_origin(), Credentials::Bearer("t2"));
+    assert!(matches!(removed, Err(ApiError::Unauthenticated)), "a removed module's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k09_without_a_valid_token_twenty_a_second() {
+    let identity = identity();
+    let own = run("one", "t1");
+    let origin = Origin::Module(own.clone());
+    let limited = |credentials| {
+        (0..50).filter(|_| !matches!(identity.authenticate(&origin, credentials), Err(ApiError::RateLimited))).count()
+    };
+    assert_eq!(limited(Credentials::Bearer("wrong")), 20);
+    assert_eq!(limited(Credentials::None), 0, "all without a valid token share the window");
+    assert!(identity.authenticate(&origin, Credentials::Bearer("t1")).is_ok(), "the module itself is not hit");
+}
+
+#[test]
+fn the_environment_is_given_once() {
+    let run = run("one", "t");
+    assert!(run.take_boot().is_ok());
+    assert!(matches!(run.take_boot(), Err(ApiError::Gone)));
+}

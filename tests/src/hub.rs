@@ -1,0 +1,344 @@
+//! A hub of a test's own.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, geteuid},
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Answer, Client, Door, Engine, Module, Package, http::Request, programs, wait};
+
+/// How a hub is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether requests are limited; off for tests that ask more than a client does.
+    pub rate_limit: bool,
+    /// The hub's Docker.
+    pub engine: Engine,
+    /// The level of its log.
+    pub log_level: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug" }
+    }
+}
+
+/// A hub. Dropping it kills it, and removes all that it made.
+#[derive(Debug)]
+pub struct Hub {
+    options: Options,
+    dir: TempDir,
+    prefix: String,
+    token: String,
+    webhook_secret: String,
+    process: Child,
+    port: u16,
+}
+
+impl Hub {
+    /// Starts a hub with Docker.
+    ///
+    /// # Panics
+    /// Without root or Docker, or if the hub does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// Starts a hub without the limit of requests a second.
+    #[must_use]
+    #[track_caller]
+    pub fn unlimited() -> Self {
+        Self::with(Options { rate_limit: false, ..Options::default() })
+    }
+
+    /// Starts a hub with Docker.
+    ///
+    /// # Panics
+    /// Without root or Docker, or if the hub does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn with(options: Options) -> Self {
+        let socket = options.engine.socket().display();
+        assert!(options.engine.answers(), "this test needs Docker at {socket}: start it with scripts/setup");
+        Self::without_engine(options)
+    }
+
+    /// Starts a hub whose Docker need not answer.
+    ///
+    /// # Panics
+    /// Without root, or if the hub does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn without_engine(options: Options) -> Self {
+        assert!(geteuid().is_root(), "this test needs root: the hub enters namespaces and mounts volumes");
+        remove_left_over(&Engine::default());
+        static HUBS: AtomicU32 = AtomicU32::new(0);
+        let number = HUBS.fetch_add(1, Ordering::Relaxed);
+        let dir = tempfile::Builder::new().prefix("selena-test-").tempdir().expect("a temporary directory");
+        let (token, webhook_secret) = (random_hex(), random_hex());
+        let (process, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
+        Self { options, dir, prefix: prefix(number), token, webhook_secret, process, port }
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the hub can be killed");
+        self.process.wait().expect("a killed process ends");
+    }
+
+    /// Tells it to end; gives its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        kill(Pid::from_raw(self.pid()), Signal::SIGTERM).expect("the hub can be told");
+        self.process.wait().expect("the hub ends").code()
+    }
+
+    /// Starts it again with the same data; its port changes.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let (process, port) = spawn(&self.options, self.dir.path(), &self.prefix, &self.token, &self.webhook_secret);
+        self.process = process;
+        self.port = port;
+    }
+
+    /// Whether it still runs.
+    pub fn lives(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+
+    /// The API on the host, without a token.
+    #[must_use]
+    pub fn anonymous(&self) -> Client {
+        Client::new(Door::Port(self.port), &format!("localhost:{}", self.port), "/api/v1")
+    }
+
+    /// The API on the host with the development token.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.anonymous().with_token(&self.token)
+    }
+
+    /// The API on the admin socket.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        Client::new(Door::Socket(self.data_dir().join("run/admin.sock")), "localhost", "/api/v1")
+    }
+
+    /// Installs a package, as the samples' scripts do.
+    #[track_caller]
+    pub fn try_install(&self, package: &Package) -> Answer {
+        self.client().send(&Request::new("POST", "/modules/install").form("module", &package.zip()))
+    }
+
+    /// Installs a package that is good, and gives the running module.
+    ///
+    /// # Panics
+    /// If it is not installed.
+    #[track_caller]
+    pub fn install(&self, package: &Package) -> Module {
+        let answer = self.try_install(package).expect(201).json();
+        self.module(answer["name"].as_str().unwrap_or_default())
+    }
+
+    /// The running module of that name.
+    ///
+    /// # Panics
+    /// If it does not run.
+    #[must_use]
+    #[track_caller]
+    pub fn module(&self, name: &str) -> Module {
+        wait::for_some(&format!("the module {name} runs"), 20, || self.try_module(name))
+    }
+
+    /// The module of that name, if it runs.
+    #[must_use]
+    pub fn try_module(&self, name: &str) -> Option<Module> {
+        Module::try_find(&self.options.engine, &self.container(name))
+    }
+
+    /// What the hub says of a module.
+    #[must_use]
+    #[track_caller]
+    pub fn status(&self, module: &str) -> String {
+        self.details(module)["status"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// All that the hub says of a module.
+    #[must_use]
+    #[track_caller]
+    pub fn details(&self, module: &str) -> Value {
+        self.admin().get(&format!("/modules/{module}")).json()
+    }
+
+    /// The newest events of a type.
+    #[must_use]
+    #[track_caller]
+    pub fn events(&self, event_type: &str) -> Vec<Value> {
+        let answer = self.admin().get(&format!("/events?type={event_type}")).expect(200).json();
+        answer["events"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The audit records of a kind.
+    #[must_use]
+    #[track_caller]
+    pub fn audit(&self, event: &str) -> Vec<Value> {
+        let answer = self.admin().get("/audit").expect(200).json();
+        let all = answer["records"].as_array().cloned().unwrap_or_default();
+        all.into_iter().filter(|record| record["event"] == event).collect()
+    }
+
+    /// A new device of the development token; its id.
+    #[track_caller]
+    pub fn device(&self, kind: &str) -> String {
+        let body = serde_json::json!({ "name": "a device", "type": kind, "protocol": "test" });
+        let device = self.client().post("/devices", &body).expect(201).json();
+        device["device_id"].as_str().expect("a device has an id").to_owned()
+    }
+
+    /// Name of a module's container.
+    #[must_use]
+    pub fn container(&self, module: &str) -> String {
+        format!("{}selena-module-{module}", self.prefix)
+    }
+
+    /// What the names of its containers and images begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where it keeps everything.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// All that it logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+
+    /// Its port on the host.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The key of the development token's webhooks.
+    #[must_use]
+    pub fn webhook_secret(&self) -> &str {
+        &self.webhook_secret
+    }
+
+    /// The development token.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _dead_already = self.process.kill();
+        let _waited_for_already = self.process.wait();
+        self.options.engine.clean(&self.prefix);
+        if thread::panicking() {
+            show(&format!("the log of the hub {}:\n{}", self.prefix, tail(&self.log(), 60)));
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a failed test shows what its hub said")]
+fn show(text: &str) {
+    eprintln!("{text}");
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str) -> (Child, u16) {
+    let (log_path, first_line) = (dir.join("log"), dir.join("stdout"));
+    let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
+    let out = File::create(&first_line).expect("the directory can be written");
+    let mut process = Command::new(programs::selenad())
+        .args(["--dev", "--listen", "127.0.0.1:0", "--name-prefix", prefix])
+        .arg("--data-dir")
+        .arg(dir.join("data"))
+        .arg("--docker-socket")
+        .arg(options.engine.socket())
+        .arg("--init")
+        .arg(programs::init())
+        .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("DEV_MODULE_TOKEN", token)
+        .env("SELENA_WEBHOOK_SECRET", secret)
+        .env("CORE_LOG_LEVEL", options.log_level)
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(log)
+        .spawn()
+        .expect("the hub's program can be started");
+    let port = wait::for_some("the hub's first line", 20, || {
+        if let Ok(Some(status)) = process.try_wait() {
+            panic!("the hub ended with {status}:\n{}", fs::read_to_string(&log_path).unwrap_or_default());
+        }
+        let mut line = String::new();
+        BufReader::new(File::open(&first_line).ok()?).read_line(&mut line).ok()?;
+        line.strip_prefix("listening on 127.0.0.1:")?.strip_suffix('\n')?.parse().ok()
+    });
+    (process, port)
+}
+
+/// Names of this process's hubs; the number of a process that is gone tells that what it left may be removed.
+fn prefix(number: u32) -> String {
+    format!("t{}x{number}-", process::id())
+}
+
+/// Removes what test programs left that were killed.
+fn remove_left_over(engine: &Engine) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let names = engine.containers("t[0-9]+x[0-9]+-").into_iter().filter_map(|container| {
+            let name = container["Names"][0].as_str()?.trim_start_matches('/').to_owned();
+            Some(name.split_once("-selena-")?.0.to_owned())
+        });
+        for prefix in names {
+            let pid = prefix.trim_start_matches('t').split('x').next().unwrap_or_default();
+            if !Path::new("/proc").join(pid).exists() {
+                engine.clean(&format!("{prefix}-"));
+            }
+        }
+    });
+}
+
+fn random_hex() -> String {
+    let mut bytes = [0; 24];
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).expect("the kernel has randomness");
+    hex::encode(bytes)
+}

@@ -1,0 +1,107 @@
+//! What breaks while modules run, and how they come back (series R).
+
+use selena_tests::{Engine, Hub, Package, wait};
+use serde_json::json;
+
+#[test]
+fn a_killed_hub_starts_its_modules_anew() {
+    let mut hub = Hub::start();
+    let before = hub.install(&Package::probe("lasting", 8100));
+    before.act(&json!({ "act": "write", "path": "/data/notes", "text": "kept" }));
+    let (token, secret) = (before.token(), before.webhook_secret());
+    let device = hub.device("sensor");
+    hub.kill();
+    assert_eq!(
+        Engine::default().inspect(&before.container)["State"]["Running"],
+        true,
+        "the container outlives the hub"
+    );
+    hub.start_again();
+    let after = hub.hears_again("lasting", 30);
+    assert_ne!(after.container, before.container);
+    assert_ne!(after.token(), token);
+    assert_eq!(after.webhook_secret(), secret);
+    assert_eq!(Engine::default().containers(hub.prefix()).len(), 1, "no second container");
+    after.core_without_token().with_token(&token).get("/devices").refused(401, "unauthenticated");
+    assert_eq!(after.act(&json!({ "act": "read", "path": "/data/notes" }))["done"], "kept");
+    let _kept = hub.client().get(&format!("/devices/{device}")).expect(200);
+    assert_eq!(hub.status("lasting"), "RUNNING");
+}
+
+#[test]
+fn r05_a_crashed_module_comes_back() {
+    let hub = Hub::start();
+    for (name, port, crash) in
+        [("exits", 8100, json!({ "act": "exit", "code": 1 })), ("aborts", 8101, json!({ "act": "abort" }))]
+    {
+        let before = hub.install(&Package::probe(name, port));
+        before.misbehave(&crash);
+        wait::until("the crash is seen", 10, || {
+            hub.try_module(name).is_none_or(|now| now.container != before.container)
+        });
+        let after = hub.hears_again(name, 20);
+        assert_ne!(after.container, before.container);
+        let crash = hub.events("module.crashed").pop().unwrap();
+        assert_eq!(crash["payload"]["name"], name);
+        assert!(crash["payload"]["reason"].is_string());
+    }
+}
+
+#[test]
+fn r05_five_crashes_are_quarantine_until_a_person_starts_it() {
+    let hub = Hub::start();
+    let mut container = String::new();
+    let first = hub.install(&Package::probe("looping", 8100));
+    for crash in 1..=5 {
+        let module = if crash == 1 {
+            first.clone()
+        } else {
+            wait::for_some("it is started again", 30, || {
+                hub.try_module("looping").filter(|now| now.container != container)
+            })
+        };
+        wait::until("it answers", 10, || module.try_heard().is_some() && hub.status("looping") == "RUNNING");
+        container.clone_from(&module.container);
+        module.misbehave(&json!({ "act": "exit", "code": 1 }));
+        wait::until("the crash is counted", 10, || hub.events("module.crashed").len() == crash);
+    }
+    wait::until("it is quarantined", 10, || hub.status("looping") == "QUARANTINED");
+    assert!(hub.details("looping")["error"].is_string());
+    let event = hub.events("module.quarantined").pop().unwrap();
+    assert_eq!(event["payload"]["name"], "looping");
+    assert!(hub.try_module("looping").is_none());
+    let started = hub.client().post("/modules/looping/start", &json!({})).expect(200).json();
+    assert_eq!(started["status"], "RUNNING");
+    let again = hub.hears_again("looping", 10);
+    again.misbehave(&json!({ "act": "exit", "code": 1 }));
+    wait::until("a crash after that is the first again", 20, || {
+        hub.try_module("looping").is_some_and(|now| now.container != again.container)
+    });
+}
+
+#[test]
+fn a_quarantine_outlives_the_hub() {
+    let mut hub = Hub::start();
+    // Data make it end at each start.
+    let module = hub.install(&Package::probe("looping", 8100).start(json!({ "do": "exit_with_data" })));
+    module.act(&json!({ "act": "write", "path": "/data/notes", "text": "a reason to end" }));
+    module.misbehave(&json!({ "act": "exit", "code": 1 }));
+    wait::until("it is quarantined", 60, || hub.status("looping") == "QUARANTINED");
+    hub.kill();
+    hub.start_again();
+    let _other = hub.install(&Package::probe("other", 8101));
+    assert_eq!(hub.status("looping"), "QUARANTINED");
+    assert!(hub.try_module("looping").is_none());
+}
+
+#[test]
+fn r14_a_container_removed_by_hand_comes_back() {
+    let hub = Hub::start();
+    let before = hub.install(&Package::probe("lasting", 8100));
+    let token = before.token();
+    let _removed = Engine::default().remove(&before.container).expect(204);
+    let after = hub.hears_again("lasting", 60);
+    assert_ne!(after.container, before.container);
+    after.core_without_token().with_token(&token).get("/devices").refused(401, "unauthenticated");
+    wait::until("it is stored as running", 5, || hub.status("lasting") == "RUNNING");
+}
