@@ -66,9 +66,20 @@ pub struct Device {
     /// When its state was last set: Unix seconds, or `None` if never.
     pub last_seen: Option<f64>,
     /// The module that registered it; `None` after that module was removed.
+    #[serde(deserialize_with = "owner")]
     pub module_id: Option<ModuleName>,
     /// What its module says about it.
     pub meta: Map<String, Value>,
+}
+
+/// The development token's devices bear a name that no package can have.
+fn owner<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<ModuleName>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    match text {
+        Some(text) if text == ModuleName::development().as_str() => Ok(Some(ModuleName::development())),
+        Some(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
+        None => Ok(None),
+    }
 }
 
 /// A state a device had.

@@ -1,57 +1,52 @@
 //! Sample module: a lamp that is on while a thermometer says it is cold.
 //!
-//! It holds one `actuator` device, is told of every state change by signed webhooks, and switches itself.
-//! Dependency-light on purpose: it shows the protocol itself, where a module author would use the SDK.
-//! It knows nothing of the hub's crates.
+//! It holds one `actuator` device, is told of every state change, and switches itself.
+//! It knows the SDK and nothing else of the hub.
 
-mod core_client;
-mod http;
-mod lamp;
-mod signature;
 mod thermostat;
 
-use std::error::Error;
-use std::io::{self, Write};
-use std::net::TcpListener;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::{env, thread};
+use std::{cell::RefCell, rc::Rc};
 
-use crate::core_client::CoreClient;
-use crate::lamp::Lamp;
-use crate::signature::WebhookSecret;
+use selena_sdk::{DeviceKind, Event, Hub, Module, NewDevice, Result, RunError, json, log};
 
-/// A plain line in the module's log.
-fn log(line: &str) {
-    // A log that cannot be written must not stop the lamp.
-    let _ = writeln!(io::stdout().lock(), "{line}");
+use crate::thermostat::Switch;
+
+/// The lamp's device with its state, once the hub knows it.
+#[derive(Default)]
+struct Lamp {
+    device: RefCell<Option<selena_sdk::Device>>,
 }
 
-fn env(name: &str) -> Result<String, String> {
-    env::var(name).map_err(|_| format!("{name} is not set"))
-}
-
-fn run() -> Result<(), Box<dyn Error>> {
-    let core = CoreClient::new(&env("SELENA_CORE_URL")?, &env("SELENA_MODULE_TOKEN")?)?;
-    let secret = WebhookSecret::new(&env("SELENA_WEBHOOK_SECRET")?);
-    let port = env("SELENA_MODULE_PORT")?.parse()?;
-    let lamp = Arc::new(Lamp::new(core, secret));
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    let server = thread::spawn({
-        let lamp = Arc::clone(&lamp);
-        move || http::serve(&listener, &lamp)
-    });
-    // The hub asks for health from the first moment on, so the server comes first.
-    lamp.register(&env("SELENA_MODULE_NAME")?, port)?;
-    server.join().map_err(|_| "the server panicked".into())
-}
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log(&format!("giving up: {error}"));
-            ExitCode::FAILURE
-        }
+impl Lamp {
+    /// The device of an earlier start, or a new one.
+    async fn register(&self, hub: &Hub) -> Result {
+        let device = NewDevice::new("Sample lamp", DeviceKind::Actuator, "sample").capability("on");
+        let device = hub.device_once(&device).await?;
+        log(format_args!("device {}", device.device_id));
+        self.device.replace(Some(device));
+        Ok(())
     }
+
+    /// Switches if the event tells of a temperature that asks for it. The same event twice does nothing more.
+    async fn follow(&self, hub: &Hub, event: &Event) -> Result {
+        let Some(celsius) = event.payload["new_state"]["temperature"].as_f64() else { return Ok(()) };
+        let Some(lamp) = self.device.borrow().clone() else { return Ok(()) };
+        let on = lamp.state.get("on").and_then(|on| on.as_bool());
+        let Some(Switch { on, because }) = thermostat::decide(on, celsius) else { return Ok(()) };
+        let lamp = hub.devices().set_state(lamp.device_id, json!({ "on": on })).await?;
+        hub.publish("lamp.switched", json!({ "on": on, "because": because })).await?;
+        // Only now: an event that failed half-way comes again, and is then followed as a whole.
+        self.device.replace(Some(lamp));
+        log(format_args!("{}: {because}", if on { "on" } else { "off" }));
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), RunError> {
+    let lamp = Rc::new(Lamp::default());
+    let registering = lamp.clone();
+    Module::from_env()?
+        .prepare(async move |hub| registering.register(&hub).await)
+        .on_event("device.state_changed", async move |hub, event| lamp.follow(&hub, &event).await)
+        .run(async |_| Ok(()))
 }

@@ -11,8 +11,8 @@ use std::{
 };
 
 use jiff::Timestamp;
-use selena_types::{AuditRecord, Event, EventType, Secret};
-use serde_json::{Value, json};
+use selena_types::{AuditRecord, Event, EventType, ModuleName, Secret};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -200,6 +200,18 @@ impl Api {
     /// What the hub says about itself.
     pub fn info(&self) -> &HubInfo {
         &self.info
+    }
+
+    /// `GET /modules/{name}/config`. In a trial a module's settings are empty.
+    ///
+    /// # Errors
+    /// As [`Modules::config`].
+    pub async fn module_config(&self, caller: &Caller, name: &ModuleName) -> Result<Map<String, Value>, ApiError> {
+        match self.modules() {
+            Ok(modules) => modules.config(caller, name).await,
+            Err(_) if caller.module().as_ref() == Some(name) => Ok(Map::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// The tokens that are valid now.

@@ -118,7 +118,7 @@ pub(crate) async fn config(
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
-    let config = context.api.modules()?.config(&caller, &name(&module)?).await?;
+    let config = context.api.module_config(&caller, &name(&module)?).await?;
     Ok(Json(json!({ "config": config })))
 }
 

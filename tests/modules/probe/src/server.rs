@@ -72,6 +72,11 @@ impl Server {
                 }
                 (200, json!({ "ok": true }))
             }
+            // Answers with what it got, so that the caller sees it from inside.
+            ("POST", "/webhook/commands") => {
+                let body = String::from_utf8_lossy(&request.body);
+                (200, json!({ "headers": request.headers, "body": body }))
+            }
             ("POST", "/act") => self.act(&serde_json::from_slice(&request.body).unwrap_or(Value::Null)),
             _ => (404, json!({ "detail": "the probe has no such path" })),
         }

@@ -1,21 +1,34 @@
 //! Whether a webhook comes from the hub (protocol, section 6).
 
+use std::fmt;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// Key of the hub's webhook signatures: the secret's text, not the bytes its digits stand for.
-pub(crate) struct WebhookSecret(Hmac<Sha256>);
+#[derive(Clone)]
+pub struct WebhookSecret(Hmac<Sha256>);
 
 impl WebhookSecret {
-    pub(crate) fn new(text: &str) -> Self {
+    /// From the text of `SELENA_WEBHOOK_SECRET`.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
         Self(Hmac::new_from_slice(text.as_bytes()).expect("HMAC takes keys of any length"))
     }
 
-    /// Whether `header`, the text of `X-Selena-Signature`, signs exactly `body`. In constant time.
-    pub(crate) fn signed(&self, body: &[u8], header: Option<&str>) -> bool {
+    /// Whether `header`, the text of `X-Selena-Signature`, signs exactly `body`: HMAC-SHA256 over the raw bytes,
+    /// compared in constant time.
+    #[must_use]
+    pub fn verify(&self, body: &[u8], header: Option<&str>) -> bool {
         let digits = header.and_then(|header| header.strip_prefix("sha256="));
         let Some(Ok(tag)) = digits.map(hex::decode) else { return false };
         self.0.clone().chain_update(body).verify_slice(&tag).is_ok()
+    }
+}
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret([redacted])")
     }
 }
 
@@ -28,7 +41,7 @@ mod tests {
     const BODY: &[u8] = b"what do ya want for nothing?";
 
     fn check(secret: &str, body: &[u8], header: Option<&str>, signed: bool) {
-        assert_eq!(WebhookSecret::new(secret).signed(body, header), signed, "{header:?}");
+        assert_eq!(WebhookSecret::new(secret).verify(body, header), signed, "{header:?}");
     }
 
     #[test]
