@@ -9,6 +9,8 @@ use crate::error::failed;
 
 /// How many records are kept (protocol, section 10.7).
 const KEPT: i64 = 10_000;
+/// Most records that are looked at when old ones are dropped.
+const SLICE: i64 = 200;
 /// For how long, in microseconds: 7 days.
 const KEPT_MICROS: i64 = 7 * 24 * 3600 * 1_000_000;
 /// A minute in microseconds: equal records of one minute are one.
@@ -56,14 +58,14 @@ pub(crate) fn newest(connection: &Connection, limit: usize) -> Result<Vec<AuditR
     records.collect::<Result<_, _>>().map_err(&failed)
 }
 
-/// Drops what is too old or too much.
+/// Drops what is too old or too much, a slice at a time.
 pub(crate) fn prune(connection: &Connection) -> Result<(), StoreError> {
+    let failed = failed("dropping old audit records");
     let oldest = Timestamp::now().as_microsecond() - KEPT_MICROS;
-    connection
-        .execute(
-            "DELETE FROM audit WHERE n <= (SELECT max(n) FROM audit) - ?1 OR timestamp < ?2",
-            params![KEPT, oldest],
-        )
-        .map_err(failed("dropping old audit records"))?;
+    // Records are appended in the order of time, so the first ones are also the oldest.
+    let sql = "DELETE FROM audit WHERE n IN (SELECT n FROM audit ORDER BY n LIMIT ?1)
+        AND (n <= (SELECT max(n) FROM audit) - ?2 OR timestamp < ?3)";
+    let mut statement = connection.prepare_cached(sql).map_err(&failed)?;
+    statement.execute(params![SLICE, KEPT, oldest]).map_err(&failed)?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Tasks of the project, run as `cargo xtask <task>`.
 //!
-//! `tidy` holds the rules of the house that no compiler knows; it runs as a test too. Each task is a module here.
+//! `tidy` holds the rules of the house that no compiler knows; it runs as a test too.
+//! `bench` measures the hub beside peers and prints one table. Each task is a module here.
 //! Nothing that ships depends on this crate.
 
+mod bench;
 mod tidy;
 
 use std::{
@@ -25,12 +27,17 @@ struct Cli {
 enum Task {
     /// Check what no compiler does: dependency arrows, lengths of files, crate docs, words and paths.
     Tidy,
+    /// Measure the hub: one table, with a peer or baseline of the same run beside each figure.
+    Bench(bench::Options),
+    #[command(flatten)]
+    BenchHelper(bench::Helper),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let mut out = io::stdout().lock();
     match Cli::parse().task {
-        Task::Tidy => tidy(&mut out),
+        Task::Tidy => tidy(&mut io::stdout().lock()),
+        Task::Bench(options) => bench::build_and_run(&root()?, &options),
+        Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }
 
