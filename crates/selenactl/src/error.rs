@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use selena_types::Problem;
 use serde_json::Value;
 
-use crate::visible::visible;
+use crate::{dev::DevError, package::PackageError, scaffold::ScaffoldError, visible::visible};
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,15 @@ pub(crate) enum CtlError {
     /// The hub did not do it.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// A package could not be read or made.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// A new module could not be made.
+    #[error(transparent)]
+    Scaffold(#[from] ScaffoldError),
+    /// A module could not be run here.
+    #[error(transparent)]
+    Dev(#[from] DevError),
 }
 
 /// Why the hub did not answer as asked.

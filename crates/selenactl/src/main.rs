@@ -1,15 +1,19 @@
 //! `selenactl`: the hub's command line for technicians and module authors.
 //!
-//! It speaks the hub's HTTP API (protocol, section 5) over the admin socket, and nothing else: it knows nothing of the
-//! hub's database, of Docker, or of the disk. Exit codes: 0 done; 1 the hub refused, failed or is not there; 2 wrong
-//! usage; 3 a person has to consent first.
+//! Of the hub it speaks the HTTP API (protocol, section 5) over the admin socket, and nothing else: it knows nothing of
+//! the hub's database, of Docker, or of its disk. What authors do before there is anything to install needs no hub:
+//! [`scaffold`] makes a module, [`package`] checks and packs one, [`dev`] runs one as a plain process.
+//! Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a person has to consent first.
 //! All that is printed goes through [`screen::Screen`], which lets no control character of a module's text out.
 
 mod cli;
 mod client;
 mod commands;
+mod dev;
 mod early_answer;
 mod error;
+mod package;
+mod scaffold;
 mod screen;
 mod sse;
 mod table;

@@ -49,6 +49,11 @@ impl Screen {
         text.lines().try_for_each(|line| self.line(line))
     }
 
+    /// A text of our own for a program, such as a shell: as it is.
+    pub(crate) fn script(&mut self, script: &str) -> io::Result<()> {
+        io::stdout().lock().write_all(script.as_bytes())
+    }
+
     /// A table for people.
     pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
         table.lines().iter().try_for_each(|line| self.line(line))

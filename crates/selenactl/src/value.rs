@@ -27,6 +27,16 @@ pub(crate) fn time(value: &Value) -> String {
     parsed.map_or_else(|| plain(value), |time: Timestamp| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
+/// A number of bytes in the unit that reads best.
+pub(crate) fn size(bytes: u64) -> String {
+    let in_unit = |shift: u32| format!("{}.{}", bytes >> shift, ((bytes % (1 << shift)) * 10) >> shift);
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..0x10_0000 => format!("{} KiB", in_unit(10)),
+        _ => format!("{} MiB", in_unit(20)),
+    }
+}
+
 fn unix_time(seconds: f64) -> Option<Timestamp> {
     let time = Timestamp::UNIX_EPOCH.checked_add(jiff::SignedDuration::try_from_secs_f64(seconds).ok()?).ok()?;
     time.round(Unit::Millisecond).ok()
@@ -68,6 +78,13 @@ mod tests {
         }
         for odd in [json!("soon"), json!(1e300), json!(null)] {
             assert_eq!(time(&odd), plain(&odd));
+        }
+    }
+
+    #[test]
+    fn sizes_have_the_unit_that_reads_best() {
+        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (0x10_0000, "1.0 MiB")] {
+            assert_eq!(size(bytes), text);
         }
     }
 

@@ -42,20 +42,26 @@ pub(super) async fn consent(
 
 /// What is asked for, one line each.
 pub(super) fn words(name: &ModuleName, asked: &Value) -> String {
-    let adds = &asked["adds"];
     let mut lines = vec![format!("{name} {} asks for:", plain(&asked["version"]))];
+    lines.extend(grants(&asked["adds"]).into_iter().map(|grant| format!("  - {grant}")));
+    if lines.len() == 1 {
+        lines.push("  - being installed, though nobody signed it".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// What a module could do if it is granted the `adds`, each on one line.
+pub(super) fn grants(adds: &Value) -> Vec<String> {
+    let mut grants = Vec::new();
     // A line break in what a module asks for must not look like another line.
     let mut add = |key: &str, word: fn(&Value) -> String| {
-        lines.extend(adds[key].as_array().into_iter().flatten().map(|one| format!("  - {}", visible(&word(one)))));
+        grants.extend(adds[key].as_array().into_iter().flatten().map(|one| visible(&word(one))));
     };
     add("permissions", permission);
     add("egress", egress);
     add("devices", |device| format!("use the device {} of the hub", plain(device)));
     add("oauth_hosts", |host| format!("have your sign-in sent to {}", plain(host)));
-    if lines.len() == 1 {
-        lines.push("  - being installed, though nobody signed it".to_owned());
-    }
-    lines.join("\n")
+    grants
 }
 
 fn egress(rule: &Value) -> String {

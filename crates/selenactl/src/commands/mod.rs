@@ -1,10 +1,13 @@
 //! What each command does: ask the hub, show its answer.
 
+mod author;
+mod config;
 mod consent;
 mod devices;
 mod events;
 mod install;
 mod modules;
+mod new;
 mod progress;
 mod system;
 
@@ -46,5 +49,8 @@ pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
         Command::Info => system::show("/system/info", client, screen).await,
         Command::Health => system::show("/health", client, screen).await,
+        Command::Audit { limit } => system::audit(limit, client, screen).await,
+        Command::Api => system::api(screen),
+        Command::Completions { shell } => system::completions(shell, screen),
     }
 }

@@ -4,10 +4,18 @@ use hyper::Method;
 use selena_types::ModuleName;
 use serde_json::{Value, json};
 
-use super::{Outcome, consent::consent, install::install, progress::conclude};
+use super::{
+    Outcome, author,
+    config::{command, config},
+    consent::consent,
+    install::install,
+    new,
+    progress::conclude,
+};
 use crate::{
     cli::{ModuleCommand, Name},
     client::{Body, Client},
+    dev,
     error::CtlError,
     screen::Screen,
     table::Table,
@@ -15,8 +23,12 @@ use crate::{
 };
 
 /// Runs a module command.
-pub(super) async fn run(command: ModuleCommand, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
-    match command {
+pub(super) async fn run(asked: ModuleCommand, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    match asked {
+        ModuleCommand::New(arguments) => new::new(arguments, screen),
+        ModuleCommand::Check { place } => author::run_check(&place, screen),
+        ModuleCommand::Pack { dir, output } => author::run_pack(&dir, output, screen),
+        ModuleCommand::Dev(arguments) => dev::dev(arguments, screen).await,
         ModuleCommand::Install { file } => install(file, client, screen).await,
         ModuleCommand::List => list(client, screen).await,
         ModuleCommand::Show(Name { name }) => show(name, client, screen).await,
@@ -25,6 +37,10 @@ pub(super) async fn run(command: ModuleCommand, client: &Client, screen: &mut Sc
         ModuleCommand::Restart(Name { name }) => act(name, "restart", client, screen).await,
         ModuleCommand::Remove { name: Name { name }, yes } => remove(name, yes, client, screen).await,
         ModuleCommand::Logs(Name { name }) => logs(name, client, screen).await,
+        ModuleCommand::Config { name: Name { name }, key, value } => config(name, key, value, client, screen).await,
+        ModuleCommand::Command { name: Name { name }, command: verb, args } => {
+            command(name, verb, args, client, screen).await
+        }
         ModuleCommand::Consent { name: Name { name }, yes } => consent(name, yes, client, screen).await,
     }
 }

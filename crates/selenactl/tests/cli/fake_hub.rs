@@ -128,12 +128,17 @@ impl Ran {
     }
 }
 
+impl From<Output> for Ran {
+    fn from(Output { status, stdout, stderr }: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self { code: status.code(), out: text(stdout), err: text(stderr) }
+    }
+}
+
 /// Runs a program to its end.
 pub(crate) async fn run(mut command: Command) -> Ran {
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("no panic");
-    let Output { status, stdout, stderr } = output.expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Ran { code: status.code(), out: text(stdout), err: text(stderr) }
+    output.expect("the program starts").into()
 }
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;

@@ -1,5 +1,11 @@
-//! The real `selenactl` against a small hub on a real Unix socket.
+//! The real `selenactl`: against a small hub on a real socket, on real directories, with real processes.
 
+mod author;
+mod dev;
+mod directory;
 mod fake_hub;
 mod hub;
 mod modules;
+mod packages;
+mod scaffold;
+mod settings;

@@ -1,13 +1,23 @@
 //! The command line.
 
+mod module;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use selena_types::{DeviceId, EventPattern, ModuleName};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use selena_types::{DeviceId, EventPattern};
 
-/// Look after a Selena hub: its modules, devices and events.
+pub(crate) use module::{DevArgs, Language, ModuleCommand, Name, NewArgs, PrivateText};
+
+/// Exit codes, below every help text that has a list of commands.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a person has to consent first.";
+
+/// Above the options that every command has.
+const EVERYWHERE: &str = "Options of all commands";
+
+/// Look after a Selena hub, and make modules for it.
 #[derive(Debug, Parser)]
-#[command(name = "selenactl", version, max_term_width = 100)]
+#[command(name = "selenactl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// The hub's admin socket.
     #[arg(
@@ -15,11 +25,12 @@ pub(crate) struct Cli {
         global = true,
         env = "SELENA_ADMIN_SOCKET",
         value_name = "PATH",
-        default_value = "/run/selena/admin.sock"
+        default_value = "/run/selena/admin.sock",
+        help_heading = EVERYWHERE
     )]
     pub(crate) socket: PathBuf,
-    /// Print the hub's JSON, for programs: one document, or one line per event.
-    #[arg(long, global = true)]
+    /// Print JSON, for programs: one document, or one line per event.
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,7 +38,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Install, start, stop and remove modules.
+    /// Make, install, start, stop and remove modules.
     #[command(subcommand)]
     Module(ModuleCommand),
     /// See devices and set their state.
@@ -40,51 +51,31 @@ pub(crate) enum Command {
     Info,
     /// Whether the hub is well.
     Health,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModuleCommand {
-    /// Install a package, or update the module it holds. Exit code 3: a person has to consent first.
-    Install {
-        /// The package.
-        #[arg(value_name = "FILE.zip")]
-        file: PathBuf,
+    /// What was refused and changed, newest first.
+    Audit {
+        /// At most so many records.
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
     },
-    /// List the installed modules.
-    List,
-    /// Show one module.
-    Show(Name),
-    /// Start a module.
-    Start(Name),
-    /// Stop a module until a person starts it again.
-    Stop(Name),
-    /// Stop and start a module.
-    Restart(Name),
-    /// Remove a module with its data, settings and tokens. Its devices stay.
-    Remove {
-        #[command(flatten)]
-        name: Name,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
-    },
-    /// Print the last output of a module.
-    Logs(Name),
-    /// Grant what a module waits for.
-    Consent {
-        #[command(flatten)]
-        name: Name,
-        /// Do not ask: grant all it waits for.
-        #[arg(long, short)]
-        yes: bool,
+    /// Print the description of the hub's API, OpenAPI 3.1. Needs no hub.
+    Api,
+    /// Print the completion script of a shell.
+    ///
+    /// bash: `selenactl completions bash > ~/.local/share/bash-completion/completions/selenactl`;
+    /// zsh: into a file `_selenactl` of a directory in `fpath`;
+    /// fish: `selenactl completions fish > ~/.config/fish/completions/selenactl.fish`.
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Name {
-    /// The module's name.
-    #[arg(value_name = "NAME")]
-    pub(crate) name: ModuleName,
+/// A shell that completion scripts are made for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,0 +1,125 @@
+//! Settings, commands, the audit log, and what is printed without a hub.
+
+use serde_json::{Value, json};
+
+use crate::{
+    directory::Directory,
+    fake_hub::{Hub, answer},
+};
+
+const GET: &str = "GET /modules/lamp/config";
+const SET: &str = "POST /modules/lamp/config";
+const COMMAND: &str = "POST /modules/lamp/command";
+
+#[tokio::test]
+async fn settings_are_shown_and_set() {
+    let config = json!({"config": {"frost_celsius": 3, "mode": "e\x1bco", "rooms": ["a"]}});
+    let all = || answer(GET, 200, config.clone());
+    let hub = Hub::start([all(), all(), all(), all()]);
+    let ran = hub.ctl(&["module", "config", "lamp"]).await;
+    assert_eq!(ran.out, "frost_celsius  3\nmode           e\\u{1b}co\nrooms          [\"a\"]\n");
+    assert_eq!(hub.ctl(&["--json", "module", "config", "lamp"]).await.json(), config);
+    assert_eq!(hub.ctl(&["module", "config", "lamp", "rooms"]).await.out, "[\"a\"]\n");
+    let ran = hub.ctl(&["module", "config", "lamp", "absent"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), "error: lamp has no setting `absent`\n"));
+    hub.asked();
+
+    for (text, value) in [("-4.5", json!(-4.5)), ("warm", json!("warm")), ("{\"a\":[null]}", json!({"a": [null]}))] {
+        let hub = Hub::start([answer(SET, 200, json!({"config": {"key": value}}))]);
+        let ran = hub.ctl(&["--json", "module", "config", "lamp", "key", text]).await;
+        assert_eq!((ran.code, ran.json()), (Some(0), json!({"key": "key", "value": value})), "{ran:?}");
+        let sent: Value = serde_json::from_slice(&hub.seen()[0].body).expect("JSON");
+        assert_eq!(sent, json!({"key": "key", "value": value}));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_setting_is_told_with_every_problem() {
+    let refusal = json!({"code": "config_schema", "detail": [
+        {"loc": ["body", "value"], "msg": "3 is no text", "type": "config_schema"}]});
+    let hub = Hub::start([answer(SET, 422, refusal)]);
+    let ran = hub.ctl(&["module", "config", "lamp", "mode", "3"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.err.contains("body.value: 3 is no text"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn commands_are_sent_and_their_answers_shown() {
+    for (arguments, sent) in [
+        (&["blink"][..], json!({"command": "blink"})),
+        (&["blink", "{\"times\": 2}"], json!({"command": "blink", "args": {"times": 2}})),
+        (&["blink", "-1"], json!({"command": "blink", "args": -1})),
+    ] {
+        let hub = Hub::start([answer(COMMAND, 200, json!({"result": {"done": true}}))]);
+        let ran = hub.ctl(&[&["module", "command", "lamp"], arguments].concat()).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(0), "{\n  \"done\": true\n}\n"), "{ran:?}");
+        assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[0].body).expect("JSON"), sent);
+    }
+    let hub = Hub::start([]);
+    let ran = hub.ctl(&["module", "command", "lamp", "blink", "{times"]).await;
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 0), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_a_table() {
+    let records = json!({"records": [{"timestamp": "2026-01-31T12:00:00Z", "event": "permission_denied",
+        "subject": "lamp", "detail": "device.write\nx", "count": 3}]});
+    let hub = Hub::start([
+        answer("GET /audit?limit=100", 200, records.clone()),
+        answer("GET /audit?limit=7", 200, records.clone()),
+    ]);
+    assert_eq!(
+        hub.ctl(&["audit"]).await.out,
+        "TIME                     COUNT  EVENT              SUBJECT  DETAIL\n\
+         2026-01-31 12:00:00 UTC  3      permission_denied  lamp     device.write\\nx\n"
+    );
+    assert_eq!(hub.ctl(&["--json", "audit", "--limit", "7"]).await.json(), records);
+    for bad in ["0", "1001", "x"] {
+        assert_eq!(hub.ctl(&["audit", "--limit", bad]).await.code, Some(2));
+    }
+    hub.asked();
+}
+
+#[test]
+fn the_api_is_printed_without_a_hub() {
+    let api = Directory::new().ctl(&["api"]).json();
+    assert!(api["paths"]["/api/v1/devices"].is_object());
+}
+
+#[test]
+fn every_shell_understands_its_completion() {
+    let here = Directory::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = here.ctl(&["completions", shell]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(["consent", "language", "completions"].iter().all(|word| ran.out.contains(word)), "{shell}");
+        here.file(shell, &ran.out);
+    }
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-euc", "source ./bash && complete -p selenactl"]);
+    let ran = here.run(bash);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    assert_eq!(here.ctl(&["completions", "tcsh"]).code, Some(2));
+}
+
+#[test]
+fn every_command_has_its_help() {
+    let here = Directory::new();
+    let mut left = vec![Vec::new()];
+    let mut count = 0;
+    while let Some(command) = left.pop() {
+        let arguments: Vec<&str> = command.iter().map(String::as_str).chain(["--help"]).collect();
+        let ran = here.ctl(&arguments);
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{arguments:?}");
+        let commands = ran.out.split("\nCommands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+        for line in commands.into_iter().flat_map(str::lines) {
+            let (name, words) = line.trim().split_once(' ').expect("a command and words about it");
+            assert!(!words.trim().is_empty(), "{line}");
+            if name != "help" {
+                left.push([command.as_slice(), &[name.to_owned()]].concat());
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 25, "{count}");
+}
