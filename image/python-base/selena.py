@@ -159,7 +159,9 @@ class Hub:
     def device_once(self, name, type, protocol, capabilities=(), meta=None):
         """This module's device of that name, with the state an earlier start left; registered if there is none."""
         for device in self.devices():
-            if (device["module_id"], device["name"], device["type"]) == (self.name, name, type):
+            # Beside a development hub every module's devices are the development token's.
+            own = device["module_id"] in (self.name, "dev-module")
+            if own and (device["name"], device["type"]) == (name, type):
                 return device
         return self.register(name, type, protocol, capabilities, meta)
 
@@ -196,8 +198,13 @@ class Hub:
     # The module and the hub.
 
     def config(self):
-        """The module's own settings."""
-        return self.call("GET", f"/modules/{_quoted(self.name)}/config")["config"]
+        """The module's own settings; none if it is not installed, which is beside a development hub."""
+        try:
+            return self.call("GET", f"/modules/{_quoted(self.name)}/config")["config"]
+        except HubError as error:
+            if error.status == 404:
+                return {}
+            raise
 
     def health(self):
         return self.call("GET", "/health")

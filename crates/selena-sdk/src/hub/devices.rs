@@ -31,6 +31,9 @@ pub struct Device {
     pub meta: Map<String, Value>,
 }
 
+/// Whose devices are those of a module that runs as a plain process beside a development hub (protocol, section 12).
+const DEVELOPMENT: &str = "dev-module";
+
 /// A device to register.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewDevice {
@@ -111,7 +114,7 @@ impl<'a> Devices<'a> {
     /// Those of [`Devices::list`] and [`Devices::register`].
     pub async fn once(self, device: &NewDevice) -> Result<Device, HubError> {
         let own = |known: &Device| {
-            known.module_id.as_deref() == Some(self.hub.module_name())
+            known.module_id.as_deref().is_some_and(|owner| owner == self.hub.module_name() || owner == DEVELOPMENT)
                 && known.name == device.name
                 && known.kind == device.kind
         };

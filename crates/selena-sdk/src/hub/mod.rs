@@ -91,6 +91,8 @@ impl Hub {
 
     /// `GET /modules/{name}/config`: the module's own settings.
     ///
+    /// They are empty for a module that is not installed, which is one that runs beside a development hub.
+    ///
     /// # Errors
     /// [`HubError`].
     pub async fn config(&self) -> Result<Map<String, Value>, HubError> {
@@ -99,7 +101,11 @@ impl Hub {
             config: Map<String, Value>,
         }
         let path = format!("/modules/{}/config", self.0.name);
-        self.ask::<Answer>(Call::new(Method::GET, path)).await.map(|answer| answer.config)
+        match self.ask::<Answer>(Call::new(Method::GET, path)).await {
+            Ok(answer) => Ok(answer.config),
+            Err(error) if error.status() == Some(404) => Ok(Map::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// `GET /health`: what the hub says of itself.
