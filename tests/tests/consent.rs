@@ -103,3 +103,20 @@ fn m12_an_update_that_adds_a_permission_waits_and_the_old_version_runs() {
     let _granted = hub.admin().post("/modules/grows/consent", &shown).expect(200);
     assert_eq!(hub.details("grows")["version"], "1.1.0");
 }
+
+#[test]
+fn an_update_that_waits_for_a_person_outlives_the_hub() {
+    let mut hub = Hub::start();
+    let _old = hub.install(&Package::probe("mover", 8100).with("permissions", json!(["device.read"])));
+    let more = json!(["device.read", "device.write"]);
+    let waiting =
+        hub.try_install(&Package::probe("mover", 8100).version("1.1.0").with("permissions", more)).expect(202);
+    let shown = waiting.json();
+    assert_eq!(hub.terminate(), Some(0), "the hub ends well");
+    hub.start_again();
+    let _running = hub.hears_again("mover", 20);
+    assert_eq!(hub.admin().get("/modules/mover/consent").expect(200).json()["adds"], shown["adds"]);
+    let grant = json!({ "version": shown["version"], "adds": shown["adds"] });
+    let _granted = hub.admin().post("/modules/mover/consent", &grant).expect(200);
+    assert_eq!(hub.details("mover")["version"], "1.1.0");
+}

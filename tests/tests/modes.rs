@@ -30,6 +30,23 @@ fn a_scheduled_module_runs_by_its_schedule_again_and_again() {
 }
 
 #[test]
+fn a_scheduled_module_may_be_done_before_it_is_asked_for_its_health() {
+    let hub = Hub::start();
+    let package = Package::probe("quick", 8100)
+        .with("runtime_mode", json!("scheduled"))
+        .with("schedule", json!("every:1s"))
+        .start(json!({ "do": "exit_with_data", "code": 0 }));
+    assert_eq!(hub.try_install(&package).expect(201).json()["status"], "READY");
+    let first = wait::for_some("its first run", 15, || hub.try_module("quick"));
+    wait::until("it runs", 10, || hub.status("quick") == "RUNNING");
+    // From now on it has data, and with data it ends at once.
+    let _written = first.act(&json!({ "act": "write", "path": "/data/notes", "text": "done" }));
+    first.misbehave(&json!({ "act": "exit", "code": 0 }));
+    wait::until("it ran five times", 60, || hub.events("module.stopped").len() >= 5);
+    assert!(hub.events("module.crashed").is_empty() && hub.events("module.error").is_empty());
+}
+
+#[test]
 fn a_command_starts_a_module_on_demand_and_brings_its_answer() {
     let hub = Hub::start();
     let _ready = hub.try_install(&Package::probe("seldom", 8100).with("runtime_mode", json!("on_demand"))).expect(201);

@@ -36,12 +36,15 @@ struct Inner {
     list: Vec<Rendered>,
     place: HashMap<DeviceId, usize>,
     bytes: HashMap<ModuleName, usize>,
+    /// The whole list, until something changes: all who ask meanwhile share it.
+    whole: Option<Bytes>,
 }
 
 impl Devices {
     /// Takes a committed change.
     pub(crate) fn apply(&self, change: &DeviceChange) {
         let mut inner = self.inner.write().expect("nothing panics while it holds the devices");
+        inner.whole = None;
         match change {
             DeviceChange::Put(device) => inner.put(device),
             DeviceChange::Deleted(id) => inner.delete(*id),
@@ -67,11 +70,22 @@ impl Devices {
 
     /// `{"devices":[…]}`, put together from the rendered devices.
     pub(crate) fn list_json(&self) -> Bytes {
-        let inner = self.inner.read().expect("nothing panics while it holds the devices");
-        let length = inner.list.iter().map(|rendered| rendered.json.len() + 1).sum::<usize>();
+        if let Some(whole) = &self.inner.read().expect("nothing panics while it holds the devices").whole {
+            return whole.clone();
+        }
+        let mut inner = self.inner.write().expect("nothing panics while it holds the devices");
+        let whole = inner.render();
+        inner.whole = Some(whole.clone());
+        whole
+    }
+}
+
+impl Inner {
+    fn render(&self) -> Bytes {
+        let length = self.list.iter().map(|rendered| rendered.json.len() + 1).sum::<usize>();
         let mut out = BytesMut::with_capacity(length + 16);
         out.put_slice(b"{\"devices\":[");
-        for (place, rendered) in inner.list.iter().enumerate() {
+        for (place, rendered) in self.list.iter().enumerate() {
             if place > 0 {
                 out.put_u8(b',');
             }
@@ -80,9 +94,7 @@ impl Devices {
         out.put_slice(b"]}");
         out.freeze()
     }
-}
 
-impl Inner {
     fn put(&mut self, device: &Device) {
         let json: Bytes = serde_json::to_vec(device).expect("a device is JSON: its keys are texts").into();
         let rendered = Rendered { id: device.device_id, module: device.module_id.clone(), json };

@@ -42,6 +42,10 @@ impl Intents {
         own(caller, &module, Some(port))?;
         let count = intents.len();
         let mut by_module = self.by_module.lock().expect("nothing panics while it holds the intents");
+        // A run that ended while its request was on the way has no intents any more.
+        if matches!(caller, Caller::Module(run) if !run.is_live()) {
+            return Err(ApiError::Unauthenticated);
+        }
         by_module.insert(module.clone(), (port, intents));
         Ok(json!({ "registered": true, "module": module, "intent_count": count }))
     }

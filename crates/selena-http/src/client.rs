@@ -53,7 +53,10 @@ impl Client {
     fn keep(&self, to: &ModuleAddress, connection: Connection, answer: ModuleAnswer) -> ModuleAnswer {
         // A body that was not read to its end leaves the connection in the middle of an answer.
         if answer.body.is_some() && !connection.is_closed() {
-            self.idle.lock().expect("nothing panics while it holds the connections").insert(to.clone(), connection);
+            let mut idle = self.idle.lock().expect("nothing panics while it holds the connections");
+            // An answer that came after its run was forgotten must not be kept for ever.
+            idle.retain(|_, kept| !kept.is_closed());
+            idle.insert(to.clone(), connection);
         }
         answer
     }

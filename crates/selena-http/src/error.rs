@@ -93,8 +93,8 @@ impl IntoResponse for Failure {
                 (status, code, response)
             }
         };
-        // What is not there was not refused.
-        if status.is_client_error() && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        // What is not there was not refused; what failed inside is told in the journal.
+        if !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::INTERNAL_SERVER_ERROR) {
             response.extensions_mut().insert(RefusalCode(code));
         }
         response

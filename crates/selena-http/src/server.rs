@@ -24,6 +24,7 @@ use tokio::{
     net::{TcpListener, UnixListener},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{context::Context, router};
@@ -32,6 +33,8 @@ use crate::{context::Context, router};
 const MAX_CONNECTIONS: usize = 64;
 /// How long the head of a request may take to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take nothing of its answer, which waits in memory.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after an error of `accept`, which is usually a lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -135,7 +138,10 @@ where
         let _place = place;
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
-        let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let service = TowerToHyperService::new(router);
+        let served = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         tokio::select! {
             () = ended.cancelled() => {}
             outcome = served => {

@@ -50,6 +50,7 @@ impl Shared {
             }
         };
         self.engine.ask(REMOVING, remove).await?;
+        self.parked.lock().await.retain(|(parked, _)| parked != run);
         self.runs.ended(run, ExitCause::Gone);
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{config::SandboxConfig, engine::Engine, failure, runs::Runs, sockets, supervisor};
+use crate::{config::SandboxConfig, engine::Engine, failure, loop_device::LoopDevice, runs::Runs, sockets, supervisor};
 
 /// What starting, ending and supervising containers have in common.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) runs: Arc<Runs>,
     /// Held while an image is looked for among the loop devices and attached to one.
     pub(crate) attaching: Mutex<()>,
+    /// Devices of containers that did not start in time and could not be removed yet.
+    pub(crate) parked: Mutex<Vec<(RunId, LoopDevice)>>,
 }
 
 /// Modules in Docker containers.
@@ -38,7 +40,13 @@ impl DockerSandbox {
     #[must_use]
     pub fn new(config: SandboxConfig) -> Self {
         let engine = Engine::new(config.docker_socket.clone());
-        let shared = Arc::new(Shared { config, engine, runs: Arc::new(Runs::new()), attaching: Mutex::default() });
+        let shared = Arc::new(Shared {
+            config,
+            engine,
+            runs: Arc::new(Runs::new()),
+            attaching: Mutex::default(),
+            parked: Mutex::default(),
+        });
         let supervisor = tokio::spawn(supervisor::supervise(Arc::clone(&shared)));
         Self { shared, supervisor }
     }

@@ -20,18 +20,20 @@ const AF_NETLINK: u64 = 16;
 const TIOCSTI: u64 = 0x5412;
 /// Personalities that do not weaken a program: Linux, UNAME26, LINUX32, both, and "only ask".
 const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+/// The usual one, ICMP, TCP, UDP, ICMPv6. For others the kernel would load a module of its own, by anybody's wish.
+const INTERNET_PROTOCOLS: [u64; 5] = [0, 1, 6, 17, 58];
 const FILE_TYPE_MASK: u64 = 0o170_000;
 const FIFO: u64 = 0o010_000;
 
 /// The calls that are allowed with any argument, by what they are for.
 const ALLOWED: &[(&str, &str)] = &[
     (
-        "to read, write and wait for descriptors",
+        "to read, write and wait for descriptors; not `sync`, which flushes everybody's files, nor the old asynchronous \
+         calls, whose number is the whole machine's",
         "close close_range copy_file_range dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait \
-         epoll_pwait2 epoll_wait eventfd eventfd2 fcntl fdatasync flock fsync io_cancel io_destroy \
-         io_getevents io_pgetevents io_setup io_submit lseek pipe pipe2 poll ppoll pread64 preadv preadv2 \
+         epoll_pwait2 epoll_wait eventfd eventfd2 fcntl fdatasync flock fsync lseek pipe pipe2 poll ppoll pread64 preadv preadv2 \
          pselect6 pwrite64 pwritev pwritev2 read readahead readv select sendfile splice sync_file_range \
-         syncfs sync tee vmsplice write writev",
+         syncfs write writev",
     ),
     (
         "to work with files; owners, modes and links are held by the kernel's own checks",
@@ -46,8 +48,7 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "to manage the process's own memory; its size is held by the cgroup",
         "brk get_mempolicy madvise map_shadow_stack membarrier memfd_create mincore mlock mlock2 mlockall \
-         mmap mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect \
-         remap_file_pages",
+         mmap mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect",
     ),
     (
         "to start, name, schedule and wait for threads and processes; their number is held by the cgroup",
@@ -127,7 +128,10 @@ fn argument_rules() -> Vec<Value> {
 /// Families that are confined by the network namespace. AF_VSOCK is not, AF_ALG and AF_PACKET are the kernel's inside.
 /// Of netlink only routing (protocol 0), which C libraries ask for the names and addresses of interfaces.
 fn socket_rules() -> Vec<Value> {
-    let mut rules: Vec<Value> = [AF_UNIX, AF_INET, AF_INET6].map(|family| allow("socket", &[equal(0, family)])).into();
+    let mut rules = vec![allow("socket", &[equal(0, AF_UNIX)])];
+    for protocol in INTERNET_PROTOCOLS {
+        rules.extend([AF_INET, AF_INET6].map(|family| allow("socket", &[equal(0, family), equal(2, protocol)])));
+    }
     rules.push(allow("socket", &[equal(0, AF_NETLINK), equal(2, 0)]));
     let allowed = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
     for family in (0..AF_NETLINK).filter(|family| !allowed.contains(family)) {

@@ -43,24 +43,25 @@ impl Shared {
         let pending = self.create(&name, &spec, parts).await?;
         let run = pending.id().clone();
         // The device is kept until the container has mounted it, or else it would let go of the image.
-        match self.launch(pending, data).await {
+        match self.launch(pending, &data).await {
             Ok(started) => Ok(started),
             // Its log says why; the container goes with the next start or with the module.
             Err(SandboxError::RunEnded) => Err(SandboxError::RunEnded),
             Err(error) => {
                 if let Err(left) = self.remove(&run).await {
                     tracing::warn!(%run, error = &left as &dyn std::error::Error, "a container that did not start is left over");
+                    // The engine may still start it: until it is gone the device must not become another module's.
+                    self.parked.lock().await.push((run, data));
                 }
                 Err(error)
             }
         }
     }
 
-    async fn launch(&self, pending: PendingRun, data: LoopDevice) -> Result<StartedContainer, SandboxError> {
+    async fn launch(&self, pending: PendingRun, _data: &LoopDevice) -> Result<StartedContainer, SandboxError> {
         let id = &pending.id().0;
         let start = |docker: Docker| async move { docker.start_container(id, None::<StartContainerOptions>).await };
         self.engine.ask(STARTING, start).await?;
-        drop(data);
         let (listener, namespace) = placing::place(&self.engine, pending.id()).await?;
         let run = pending.hand_out(namespace)?;
         Ok(StartedContainer { run, listener })

@@ -155,7 +155,7 @@ impl FakeHub {
     /// If the schema does not allow it.
     pub async fn set_config(&self, key: &str, value: Value) -> Map<String, Value> {
         let body = json!({ "key": key, "value": value });
-        let set = self.parts.modules.set_config(&self.guest.manifest.name, &body).await;
+        let set = self.parts.modules.set_config(&self.guest.manifest.name, &body, "test").await;
         set.unwrap_or_else(|error| panic!("the hub refuses the setting: {error}"))
     }
 

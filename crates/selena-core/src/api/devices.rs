@@ -80,15 +80,21 @@ impl Api {
             let msg = format!("a state is at most {MAX_STATE_BYTES} bytes of JSON");
             return Err(Problems::one(["body".into(), "state".into()], "too_long", msg).into());
         }
-        if let Some(module) = caller.module() {
-            self.check_weight(&module)?;
-        }
+        let new_bytes = json!(state).to_string().len();
         let owner = Owner::of(caller);
         let changed_by = caller.source().to_owned();
+        let devices = self.devices.clone();
         write(&self.store, move |tx| {
             let device = tx.device(id)?.ok_or(ApiError::NotFound("device"))?;
             if device.kind == DeviceKind::Sensor {
                 owner.check(&device)?;
+            }
+            // A module's devices are kept in memory; a state that does not grow is always taken.
+            let grows_by = new_bytes.saturating_sub(json!(device.state).to_string().len());
+            let weight = device.module_id.as_ref().map_or(0, |owner| devices.bytes_of(owner));
+            if grows_by > 0 && weight + grows_by > MAX_MODULE_BYTES {
+                let detail = format!("a module's devices are at most {MAX_MODULE_BYTES} bytes of JSON together");
+                return Err(ApiError::limit("limit_device_bytes", detail));
             }
             let old_state = device.state.clone();
             let device = tx.set_state(device, state, now_secs())?;
@@ -99,15 +105,6 @@ impl Api {
             Ok(device)
         })
         .await
-    }
-
-    /// What a module's devices weigh is kept in memory, so it has a limit.
-    fn check_weight(&self, module: &ModuleName) -> Result<(), ApiError> {
-        if self.devices.bytes_of(module) <= MAX_MODULE_BYTES {
-            return Ok(());
-        }
-        let detail = format!("a module's devices are at most {MAX_MODULE_BYTES} bytes of JSON together");
-        Err(ApiError::limit("limit_device_bytes", detail))
     }
 
     /// `DELETE /devices/{id}`: event `device.removed`.

@@ -20,8 +20,8 @@ use crate::{
 
 /// Most rows that one page of events looks at before it answers with fewer.
 const MAX_SCAN: i64 = 10_000;
-/// Most bytes of payload in one page of events; one event may be larger alone.
-const MAX_PAGE_BYTES: usize = 1024 * 1024;
+/// Most bytes of payload in one page of events; one event may be larger alone. What is read takes many times that.
+const MAX_PAGE_BYTES: usize = 256 * 1024;
 
 impl Api {
     /// `POST /events/publish`.

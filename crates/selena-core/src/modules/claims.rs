@@ -48,7 +48,11 @@ impl Modules {
         check_against(&records, existing.as_ref().map(|slot| slot.record()).as_ref(), manifest)?;
         let port = manifest.port;
         let port_taken = records.iter().any(|other| port.is_some() && other.port == port && other.name != name)
-            || claims.values().any(|taken| port.is_some() && taken.port == port);
+            || claims.values().any(|taken| port.is_some() && taken.port == port)
+            || self
+                .all_slots()
+                .iter()
+                .any(|slot| port.is_some() && slot.waiting_port() == port && slot.record().name != name);
         if port_taken {
             let detail = format!("another module has port {} already", port.map(ModulePort::get).unwrap_or_default());
             return Err(ApiError::Conflict { code: "port_taken", detail });
@@ -68,7 +72,7 @@ impl Modules {
     }
 }
 
-fn check_against(
+pub(super) fn check_against(
     records: &[ModuleRecord],
     existing: Option<&ModuleRecord>,
     manifest: &Manifest,

@@ -16,6 +16,12 @@ use crate::{
 const MAX_VALUE_BYTES: usize = 64 * 1024;
 /// Most keys of one module.
 const MAX_KEYS: usize = 256;
+/// Most bytes of all settings of one module: they are part of its environment.
+const MAX_BYTES: usize = 256 * 1024;
+/// Most problems that are told.
+const MAX_PROBLEMS: usize = 20;
+/// Most characters of one problem.
+const MAX_MESSAGE_CHARS: usize = 200;
 /// Most characters of a key.
 const MAX_KEY_CHARS: usize = 128;
 
@@ -40,29 +46,31 @@ impl Modules {
     ///
     /// # Errors
     /// [`ApiError::NotFound`]; [`ApiError::Invalid`] if the settings then break the module's `config_schema`.
-    pub async fn set_config(&self, name: &ModuleName, body: &Value) -> Result<Map<String, Value>, ApiError> {
-        let record = self.record(name)?;
-        let mut problems = Problems::default();
-        let mut object = Object::body(body, &mut problems);
-        let key = object.text("key", 1..=MAX_KEY_CHARS);
-        let value = body.get("value").cloned();
-        if value.is_none() {
-            object.problem("value", "missing", "field required");
-        }
-        let (Some(key), Some(value), true) = (key, value, problems.is_empty()) else { return Err(problems.into()) };
-        if value.to_string().len() > MAX_VALUE_BYTES {
-            return Err(invalid("too_long", format!("a setting is at most {MAX_VALUE_BYTES} bytes of JSON")));
+    pub async fn set_config(&self, name: &ModuleName, body: &Value, who: &str) -> Result<Map<String, Value>, ApiError> {
+        let (key, value) = parse(body)?;
+        let slot = self.slot(name)?;
+        // Held over reading, checking and writing, so that two changes cannot break the schema together.
+        let live = slot.live.lock().await;
+        if live.removed {
+            return Err(ApiError::NotFound("module"));
         }
         let mut config = self.settings_of(name).await?;
-        config.insert(key.clone(), value.clone());
-        if config.len() > MAX_KEYS {
-            return Err(ApiError::limit("limit_settings", format!("a module has at most {MAX_KEYS} settings")));
+        if let Some(other) = config.keys().find(|other| other.eq_ignore_ascii_case(&key) && **other != key) {
+            return Err(invalid("key", format!("`{other}` differs only in case: a module could not tell them apart")));
         }
-        check(&self.manifest(&record)?, &config)?;
-        let (module, stored_key) = (name.clone(), key.clone());
+        config.insert(key.clone(), value.clone());
+        if config.len() > MAX_KEYS || json!(config).to_string().len() > MAX_BYTES {
+            let detail = format!("a module has at most {MAX_KEYS} settings and {MAX_BYTES} bytes of them");
+            return Err(ApiError::limit("limit_settings", detail));
+        }
+        let (manifest, checked) = (self.manifest(&slot.record())?, config.clone());
+        let fits = tokio::task::spawn_blocking(move || check(&manifest, &checked)).await;
+        fits.map_err(ApiError::internal)??;
+        self.parts.api.record("module_config_set", who, &format!("{name} {key}"));
+        let module = name.clone();
         write(self.parts.api.store(), move |tx| {
-            tx.put_module_config(&module, &stored_key, &value)?;
-            crate::api::append(tx, "core.config_changed", "core", json!({ "name": module, "key": stored_key }))?;
+            tx.put_module_config(&module, &key, &value)?;
+            crate::api::append(tx, "core.config_changed", "core", json!({ "name": module, "key": key }))?;
             Ok(())
         })
         .await?;
@@ -78,21 +86,49 @@ impl Modules {
     }
 }
 
-/// Refuses settings that break the module's schema, with every problem.
+fn parse(body: &Value) -> Result<(String, Value), ApiError> {
+    let mut problems = Problems::default();
+    let mut object = Object::body(body, &mut problems);
+    let key = object.text("key", 1..=MAX_KEY_CHARS);
+    let value = body.get("value").cloned();
+    if value.is_none() {
+        object.problem("value", "missing", "field required");
+    }
+    let (Some(key), Some(value), true) = (key, value, problems.is_empty()) else { return Err(problems.into()) };
+    if value.to_string().len() > MAX_VALUE_BYTES {
+        return Err(invalid("too_long", format!("a setting is at most {MAX_VALUE_BYTES} bytes of JSON")));
+    }
+    Ok((key, value))
+}
+
+/// Refuses settings that break the module's schema.
 fn check(manifest: &Manifest, config: &Map<String, Value>) -> Result<(), ApiError> {
     let Some(schema) = &manifest.config_schema else { return Ok(()) };
+    let (schema, config) = (Value::Object(schema.clone()), Value::Object(config.clone()));
     // The linear engine: a module's pattern must not hold up the hub.
     let options = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex());
-    let validator = options
-        .build(&Value::Object(schema.clone()))
-        .map_err(|error| invalid("config_schema", format!("the module's config_schema is not usable: {error}")))?;
+    let validator = options.build(&schema).map_err(|error| {
+        invalid("config_schema", format!("the module's config_schema is not usable: {}", short(&error)))
+    })?;
+    if validator.is_valid(&config) {
+        return Ok(());
+    }
+    // A schema that refers to itself can have as many errors as it likes: then it is told only that it does not fit.
+    if schema.to_string().contains("\"$ref\"") || schema.to_string().contains("Ref\"") {
+        return Err(invalid("config_schema", "the settings do not fit the module's config_schema".to_owned()));
+    }
     let mut problems = Problems::default();
-    for error in validator.iter_errors(&Value::Object(config.clone())) {
+    for error in validator.iter_errors(&config).take(MAX_PROBLEMS) {
         let at = error.instance_path().to_string();
         let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
-        problems.add(["body".into(), "value".into()], "config_schema", format!("{place}{error}"));
+        problems.add(["body".into(), "value".into()], "config_schema", format!("{place}{}", short(&error)));
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.into()) }
+    Err(problems.into())
+}
+
+/// The beginning of an error's text: it may quote a whole setting.
+fn short(error: &impl std::fmt::Display) -> String {
+    error.to_string().chars().take(MAX_MESSAGE_CHARS).collect()
 }
 
 fn invalid(code: &str, msg: String) -> ApiError {
@@ -134,6 +170,17 @@ mod tests {
         assert_eq!(problems(&schema, &json!({ "host": "ABC", "every": 0 })), 2);
         assert_eq!(problems(&schema, &json!({ "other": 1 })), 1);
         assert_eq!(problems(&json!({ "type": 5 }), &json!({})), 1, "a broken schema refuses with a reason");
+    }
+
+    #[test]
+    fn a_schema_that_multiplies_its_errors_holds_up_nobody() {
+        let mut defs = Map::new();
+        for n in 0..30 {
+            let next = json!({ "$ref": format!("#/$defs/a{}", n + 1) });
+            defs.insert(format!("a{n}"), json!({ "allOf": [next, next] }));
+        }
+        defs.insert("a30".to_owned(), json!(false));
+        assert_eq!(problems(&json!({ "$ref": "#/$defs/a0", "$defs": defs }), &json!({})), 1);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use selena_types::{ModuleName, ModuleState};
 use serde_json::{Value, json};
 
 use super::{
-    ModuleRecord, Modules, rights,
+    ModuleRecord, Modules, Progress, rights,
     slot::{Live, Slot},
+    staging::Staged,
 };
 use crate::ApiError;
 
@@ -57,9 +58,7 @@ impl Modules {
             let record = slot.record();
             modules.parts.api.record("consent_given", &who, &format!("{} {}", record.name, awaited["adds"]));
             match live.waiting.take() {
-                Some(update) => {
-                    modules.switch_to(&slot, &mut live, update).await?;
-                }
+                Some(update) => modules.consent_to_update(&slot, &mut live, update).await?,
                 None => {
                     let granted = rights::asked(&modules.manifest(&record)?);
                     let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
@@ -73,20 +72,44 @@ impl Modules {
         .await
     }
 
+    async fn consent_to_update(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        update: Staged,
+    ) -> Result<(), ApiError> {
+        let outcome = self.switch_to(slot, live, &update).await;
+        // The engine or the disk failed before it was put in its place: it goes on waiting.
+        let waits = outcome.is_err() && update.package_dir().exists();
+        live.waiting = Some(update);
+        if !waits {
+            self.discard_waiting(slot, live).await;
+        }
+        outcome.map(|_| ())
+    }
+
     /// Drops a first install or an update that waits for consent.
     ///
     /// # Errors
     /// As [`Modules::awaited_consent`] and [`Modules::remove`].
     pub async fn refuse_consent(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<(), ApiError> {
         let slot = self.slot(name)?;
-        {
+        let (modules, who) = (self.clone(), who.to_owned());
+        self.finish(async move {
             let mut live = slot.live.lock().await;
-            self.awaited(&slot, &live)?;
-            self.parts.api.record("consent_refused", who, name.as_str());
-            if live.waiting.take().is_some() {
-                return Ok(());
+            modules.awaited(&slot, &live)?;
+            let record = slot.record();
+            modules.parts.api.record("consent_refused", &who, record.name.as_str());
+            if live.waiting.is_none() {
+                return modules.remove_locked(&slot, &mut live).await;
             }
-        }
-        self.remove(name, who).await
+            modules.discard_waiting(&slot, &mut live).await;
+            modules.progress.set(&record.name, Progress::of(&record));
+            if let Err(error) = modules.parts.sandbox.prune_images(&record.name, &record.version).await {
+                tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "its image was not removed");
+            }
+            Ok(())
+        })
+        .await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use selena_types::{Manifest, ModulePort, RuntimeMode};
+use selena_types::{Manifest, ModulePort};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Modules, slot::Active};
@@ -26,10 +26,11 @@ impl Modules {
         active: &Active,
         manifest: &Manifest,
         deadline: Instant,
+        ends_by_itself: bool,
     ) -> Result<(), ApiError> {
         let name = manifest.name.clone();
         let Some(port) = manifest.port else { return Err(ApiError::Unavailable("a module without a port")) };
-        let (mut exit, mut ended) = (active.exit.clone(), active.exit.clone());
+        let mut exit = active.exit.clone();
         let begun = Instant::now();
         let mut last = "it does not listen on its port".to_owned();
         let healthy = async {
@@ -44,9 +45,11 @@ impl Modules {
             }
         };
         let detail = tokio::select! {
-            // A scheduled module may have done its work before it was asked.
-            ExitCause::Code(0) = exit.ended(), if manifest.runtime_mode == RuntimeMode::Scheduled => return Ok(()),
-            cause = ended.ended() => format!("it ended with {cause}"),
+            cause = exit.ended() => match cause {
+                // A scheduled module may have done its work before it was asked; in a trial it has to be asked.
+                ExitCause::Code(0) if ends_by_itself => return Ok(()),
+                cause => format!("it ended with {cause}"),
+            },
             outcome = timeout_at(deadline, healthy) => match outcome {
                 Ok(()) => return Ok(()),
                 Err(_elapsed) => format!("not within {} s: {last}", begun.elapsed().as_secs()),

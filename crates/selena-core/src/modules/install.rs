@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     ModuleRecord, Modules, Progress, Upload, about,
-    claims::Claim,
+    claims::{Claim, check_against},
     launch::secret_context,
     rights,
     slot::{Live, Slot},
@@ -50,11 +50,11 @@ impl Installing {
 }
 
 impl Modules {
-    /// Checks an uploaded package, and begins to install it.
+    /// Checks an uploaded package, and begins to install it. `watched`: somebody waits for the outcome, and records it.
     ///
     /// # Errors
     /// What is wrong with the package, or with it on this hub: nothing was changed then.
-    pub async fn install(self: &Arc<Self>, upload: Upload, who: &str) -> Result<Installing, ApiError> {
+    pub async fn install(self: &Arc<Self>, upload: Upload, who: &str, watched: bool) -> Result<Installing, ApiError> {
         let staged = self.check(upload).await?;
         let (claim, existing) = self.claim(&staged.manifest)?;
         let name = claim.name.clone();
@@ -63,13 +63,15 @@ impl Modules {
         }
         self.parts.api.record("module_install", who, &format!("{name} {}", staged.manifest.version));
         self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
-        let modules = self.clone();
+        let (modules, who) = (self.clone(), who.to_owned());
         let outcome = self.tasks.spawn(async move {
             let outcome = modules.install_claimed(&claim, existing, staged).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");
-                modules.parts.api.refused(error, name.as_str(), "install");
+                if !watched {
+                    modules.parts.api.refused(error, &who, &format!("install of {name}"));
+                }
                 modules.show(name, ModuleState::Error, &error.to_string(), 100);
             }
             outcome
@@ -126,14 +128,22 @@ impl Modules {
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
-        match existing {
-            Some(slot) if slot.record().state == ModuleState::AwaitingConsent => {
-                self.drop_waiting(&slot).await?;
-                self.install_new(staged, claim.uid).await
-            }
-            Some(slot) => self.update(&slot, staged).await,
-            None => self.install_new(staged, claim.uid).await,
+        let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
+        let mut live = slot.live.lock().await;
+        // Decided by what it is now: while the package was tried, a person may have consented or removed it.
+        let record = slot.record();
+        if live.removed {
+            drop(live);
+            return self.install_new(staged, claim.uid).await;
         }
+        check_against(&self.records(), Some(&record), &staged.manifest)?;
+        if record.state == ModuleState::AwaitingConsent && live.active.is_none() {
+            // It was never granted anything, so the later upload replaces it.
+            self.erase(&slot, &mut live).await?;
+            drop(live);
+            return self.install_new(staged, claim.uid).await;
+        }
+        self.update_locked(&slot, &mut live, staged).await
     }
 
     /// Removes what a failed trial left with the engine.
@@ -145,15 +155,6 @@ impl Modules {
         if let Err(error) = cleaned {
             tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a trial left something behind");
         }
-    }
-
-    /// A later upload replaces a package that waits for consent to its first start.
-    async fn drop_waiting(&self, slot: &Slot) -> Result<(), ApiError> {
-        let mut live = slot.live.lock().await;
-        if !live.removed {
-            self.erase(slot, &mut live).await?;
-        }
-        Ok(())
     }
 
     async fn install_new(self: &Arc<Self>, staged: Staged, uid: u32) -> Result<Installed, ApiError> {

@@ -3,13 +3,15 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use selena_types::{Manifest, ModuleState, Secret};
+use selena_types::{Manifest, ModuleState, RuntimeMode, Secret};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ModuleRecord, Modules, about,
+    recover::restore_previous,
     slot::{Active, Slot},
+    staging::blocking,
 };
 use crate::{
     Api, ApiError,
@@ -30,6 +32,8 @@ pub(super) struct Launch<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) spec: ContainerSpec,
     pub(super) webhook_secret: Secret,
+    /// The module's settings; none in a trial, whose output whoever uploads it reads.
+    pub(super) settings: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Modules {
@@ -54,8 +58,7 @@ impl Modules {
         let name = launch.manifest.name.clone();
         let token = token::new_token()?;
         let hash = token::hash(token.expose());
-        let settings = self.settings_of(&name).await?;
-        let boot = environment(launch.manifest, &token, &launch.webhook_secret, &settings);
+        let boot = environment(launch.manifest, &token, &launch.webhook_secret, &launch.settings);
         let started = self.parts.sandbox.start(launch.spec).await.map_err(|error| ApiError::sandbox(&name, error))?;
         let exit = self.exits.watch(&started.run);
         let new = NewRun {
@@ -92,7 +95,9 @@ impl Modules {
 
     /// Starts a module and waits until it is healthy. Gives its record as it then is, which is not stored yet.
     pub(super) async fn bring_up(&self, record: &ModuleRecord) -> Result<(Active, ModuleRecord), ApiError> {
+        let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
         let manifest = self.manifest(record)?;
+        self.check_package(record).await?;
         let sealed = self.parts.sealer.open(&secret_context(record), &record.webhook_secret);
         let secret = sealed.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let webhook_secret = Secret::new(secret.ok_or_else(|| ApiError::Container {
@@ -101,9 +106,12 @@ impl Modules {
             detail: "its webhook secret does not open; remove the module and install it again".to_owned(),
         })?);
         let spec = self.spec(record, &manifest);
-        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret };
+        let settings = self.settings_of(&record.name).await?;
+        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings };
         let (active, token) = self.launch(launch).await?;
-        if let Err(error) = self.until_healthy(&active, &manifest, Instant::now() + HEALTH_DEADLINE).await {
+        let deadline = Instant::now() + HEALTH_DEADLINE;
+        let ends_by_itself = manifest.runtime_mode == RuntimeMode::Scheduled;
+        if let Err(error) = self.until_healthy(&active, &manifest, deadline, ends_by_itself).await {
             self.end_or_later(&active).await;
             return Err(error);
         }
@@ -115,6 +123,26 @@ impl Modules {
             ..record.clone()
         };
         Ok((active, up))
+    }
+
+    /// Whether the package that lies there is the stored one: after an update that could not be undone it may not be.
+    async fn check_package(&self, record: &ModuleRecord) -> Result<(), ApiError> {
+        let (data, record) = (self.parts.config.data_dir.clone(), record.clone());
+        let is_stored = blocking(move || {
+            let manifest = data.join("modules").join(record.name.as_str()).join("manifest.json");
+            let lies_there = || std::fs::read_to_string(&manifest).is_ok_and(|text| text == record.manifest);
+            if !lies_there() {
+                restore_previous(&data, &record.name)?;
+            }
+            Ok(if lies_there() { None } else { Some(record.name) })
+        });
+        match is_stored.await? {
+            None => Ok(()),
+            Some(name) => {
+                let detail = "its files are not those of the stored version: install it again".to_owned();
+                Err(ApiError::Container { name, code: "package_mismatch", detail })
+            }
+        }
     }
 
     /// Ends a run: its token, its subscriptions, its listener, its container.

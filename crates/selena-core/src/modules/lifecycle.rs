@@ -113,7 +113,9 @@ impl Modules {
         on_request: bool,
     ) -> Result<(), ApiError> {
         self.may_start(slot, live)?;
-        if live.active.is_some() {
+        let record = slot.record();
+        let by_itself = record.wanted && !matches!(record.state, ModuleState::Stopped | ModuleState::Quarantined);
+        if live.active.is_some() || !(on_request || by_itself) {
             return Ok(());
         }
         if let Some(retry) = live.retry.take() {
@@ -131,7 +133,6 @@ impl Modules {
 
     /// Starts a module; a failure is not stored.
     pub(super) async fn start_quietly(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) -> Result<(), ApiError> {
-        let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
         let (active, up) = self.bring_up(&slot.record()).await?;
         let events = vec![("module.started", about(&up, None))];
         self.keep(slot, live, active, up, events).await

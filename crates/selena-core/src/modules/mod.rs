@@ -145,6 +145,7 @@ impl Modules {
         *modules.cut_trials.lock().expect("nobody else has it yet") = modules.recover_files().await?;
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
+            slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));
             slot.live.lock().await.waiting = waiting;
         }
         Ok(modules)

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::Instant;
 
-use super::{ModuleRecord, Modules, about, slot::Slot};
+use super::{
+    ModuleRecord, Modules, about,
+    slot::{Active, Slot},
+};
 use crate::{ApiError, identity::ModuleRun};
 
 /// How long a module runs on without a call.
@@ -22,7 +25,8 @@ impl Modules {
         self.finish(async move {
             let mut live = slot.live.lock().await;
             let record = slot.record();
-            let may_start = record.runtime_mode == RuntimeMode::OnDemand && record.state == ModuleState::Ready;
+            let waits = matches!(record.state, ModuleState::Ready | ModuleState::Error | ModuleState::Running);
+            let may_start = record.runtime_mode == RuntimeMode::OnDemand && record.wanted && waits;
             if live.active.is_none() && may_start && modules.is_enabled(&record.name) {
                 modules.start_locked(&slot, &mut live, false).await?;
             }
@@ -46,28 +50,31 @@ impl Modules {
         }
     }
 
-    /// Stops the modules that were not called for five minutes.
-    pub(super) async fn stop_idle(self: &Arc<Self>) {
+    /// Stops the modules that were not called for five minutes, each in a task of its own.
+    pub(super) fn stop_idle(self: &Arc<Self>) {
         for slot in self.all_slots() {
-            if slot.record().runtime_mode != RuntimeMode::OnDemand {
-                continue;
-            }
-            let idle = slot
-                .live
-                .try_lock()
-                .is_ok_and(|live| live.active.as_ref().is_some_and(|active| active.last_call.elapsed() >= IDLE));
-            if idle && let Err(error) = self.stop_idle_one(&slot).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "an idle module's state was not stored");
+            let idle = slot.record().runtime_mode == RuntimeMode::OnDemand
+                && slot.live.try_lock().is_ok_and(|live| live.active.as_ref().is_some_and(is_idle));
+            if idle {
+                let modules = self.clone();
+                self.tasks.spawn(async move {
+                    let outcome = modules.stop_idle_one(&slot).await;
+                    modules.log_unsaved(&slot, outcome);
+                });
             }
         }
     }
 
     async fn stop_idle_one(self: &Arc<Self>, slot: &Arc<Slot>) -> Result<(), ApiError> {
         let mut live = slot.live.lock().await;
-        let Some(active) = live.active.take_if(|active| active.last_call.elapsed() >= IDLE) else { return Ok(()) };
+        let Some(active) = live.active.take_if(|active| is_idle(active)) else { return Ok(()) };
         self.end_or_later(&active).await;
         let record = ModuleRecord { state: ModuleState::Ready, error: None, ..slot.record() };
         let event = ("module.stopped", about(&record, Some("nobody called it for 5 minutes")));
         self.save(slot, record, vec![event]).await
     }
+}
+
+fn is_idle(active: &Active) -> bool {
+    active.last_call.elapsed() >= IDLE
 }

@@ -29,7 +29,7 @@ impl Modules {
                 () = self.shutdown.cancelled() => return,
                 _ = second.tick() => {
                     self.start_due(&mut agenda);
-                    self.stop_idle().await;
+                    self.stop_idle();
                     continue;
                 }
                 Some(exit) = exits.recv() => {

@@ -12,6 +12,8 @@ use crate::ApiError;
 
 /// Marks a data directory as a hub's own, so that nothing of anybody else is ever touched.
 const MARKER: &str = ".selena-hub";
+/// Says of a version that was laid aside that it had no data.
+pub(super) const NO_DATA: &str = "no-data";
 /// The directories the hub makes, and wipes or tidies at its start.
 const OWN: [&str; 5] = ["staging", "modules", "volumes", "previous", "pending"];
 
@@ -88,8 +90,11 @@ pub(super) fn restore_previous(data: &Path, name: &ModuleName) -> io::Result<()>
     if !old_package.exists() {
         return Ok(());
     }
+    let volume = data.join("volumes").join(format!("{name}.ext4"));
     if old_data.exists() {
-        move_durably(&old_data, &data.join("volumes").join(format!("{name}.ext4")))?;
+        move_durably(&old_data, &volume)?;
+    } else if previous.join(NO_DATA).exists() {
+        remove_all(&volume)?;
     }
     let package = data.join("modules").join(name.as_str());
     remove_all(&package)?;

@@ -24,20 +24,28 @@ impl Modules {
         let modules = self.clone();
         self.finish(async move {
             let mut live = slot.live.lock().await;
-            if live.removed {
-                return Err(ApiError::NotFound("module"));
-            }
-            if let Some(retry) = live.retry.take() {
-                retry.cancel();
-            }
-            if let Some(active) = live.active.take() {
-                modules.end_or_later(&active).await;
-            }
-            let going = ModuleRecord { state: ModuleState::Removed, wanted: false, ..slot.record() };
-            modules.store(&slot, going, Vec::new()).await?;
-            modules.erase(&slot, &mut live).await
+            modules.remove_locked(&slot, &mut live).await
         })
         .await
+    }
+
+    pub(super) async fn remove_locked(&self, slot: &Slot, live: &mut Live) -> Result<(), ApiError> {
+        if live.removed {
+            return Err(ApiError::NotFound("module"));
+        }
+        if let Some(retry) = live.retry.take() {
+            retry.cancel();
+        }
+        if let Some(active) = live.active.take() {
+            self.end_or_later(&active).await;
+        }
+        let going = ModuleRecord { state: ModuleState::Removed, wanted: false, ..slot.record() };
+        match self.store(slot, going.clone(), Vec::new()).await {
+            // On a full disk nothing can be written before something was deleted.
+            Err(ApiError::DiskFull) => slot.set_record(going),
+            stored => stored?,
+        }
+        self.erase(slot, live).await
     }
 
     /// Erases all there is of a module, and its row last, so that a cut leaves a row that says what is still to do.
@@ -50,7 +58,7 @@ impl Modules {
             // Seen only if what follows fails: then it is tried again.
             slot.set_record(ModuleRecord { wanted: false, ..record.clone() });
         }
-        live.waiting = None;
+        self.discard_waiting(slot, live).await;
         self.parts.api.identity().revoke(&name);
         self.parts.sandbox.purge(&name).await.map_err(|error| ApiError::sandbox(&name, error))?;
         let paths =
@@ -72,6 +80,7 @@ impl Modules {
         live.removed = true;
         self.slots.lock().expect("nothing panics while it holds the slots").remove(&name);
         self.parts.api.subscriptions().forget_module(&name);
+        self.parts.api.intents().forget(&name);
         if is_removal {
             self.progress.set(&name, Progress::of(&gone));
         }
@@ -81,8 +90,10 @@ impl Modules {
     /// Finishes removals and undoes first installs that something interrupted.
     pub(super) async fn finish_interrupted(&self) {
         for slot in self.all_slots() {
+            let Ok(mut live) = slot.live.try_lock() else { continue };
             let record = slot.record();
             let interrupted = match record.state {
+                _ if live.removed || live.active.is_some() => false,
                 ModuleState::Removed => true,
                 ModuleState::Validating => !self.is_claimed(&record.name),
                 _ => false,
@@ -90,7 +101,6 @@ impl Modules {
             if !interrupted {
                 continue;
             }
-            let Ok(mut live) = slot.live.try_lock() else { continue };
             match self.erase(&slot, &mut live).await {
                 Ok(()) => tracing::info!(module = %record.name, "an interrupted install or removal was finished"),
                 Err(error) => {

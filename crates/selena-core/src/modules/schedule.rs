@@ -13,8 +13,8 @@ use super::{ModuleRecord, Modules};
 pub(super) enum Due {
     /// By the monotonic clock: `every:` is not moved by a jump of the time of day.
     At(Instant),
-    /// By the time of day.
-    On(Timestamp),
+    /// By the time of day; planned at the second one, to see whether the clock was set back since.
+    On(Timestamp, Timestamp),
     /// Never again, or not readable.
     Never,
 }
@@ -32,9 +32,12 @@ impl Agenda {
         let mut ready = Vec::new();
         for (name, schedule) in scheduled {
             let entry = self.due.entry(name.clone()).or_insert_with(|| (schedule.clone(), next(schedule)));
+            if matches!(entry.1, Due::On(_, planned) if Timestamp::now() < planned) {
+                entry.1 = next(schedule);
+            }
             let is_due = match &entry.1 {
                 Due::At(at) => *at <= Instant::now(),
-                Due::On(at) => *at <= Timestamp::now(),
+                Due::On(at, _) => *at <= Timestamp::now(),
                 Due::Never => false,
             };
             if is_due {
@@ -50,7 +53,8 @@ fn next(schedule: &Schedule) -> Due {
     match schedule {
         Schedule::EverySecs(secs) => Due::At(Instant::now() + Duration::from_secs(*secs)),
         Schedule::Cron(fields) => {
-            next_of_cron(fields, &TimeZone::system(), Timestamp::now()).map_or(Due::Never, Due::On)
+            let now = Timestamp::now();
+            next_of_cron(fields, &TimeZone::system(), now).map_or(Due::Never, |at| Due::On(at, now))
         }
     }
 }
@@ -97,7 +101,8 @@ impl Modules {
         self.tasks.spawn(async move {
             let mut live = slot.live.lock().await;
             // One that still runs from the time before is not started twice.
-            if live.active.is_some() || live.retry.is_some() {
+            let still_due = modules.schedule_of(&slot.record()).is_some();
+            if live.active.is_some() || live.retry.is_some() || !still_due {
                 return;
             }
             if let Err(error) = modules.start_locked(&slot, &mut live, false).await {

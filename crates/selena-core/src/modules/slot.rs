@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use selena_types::ModulePort;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Slot {
     record: Mutex<ModuleRecord>,
+    /// The port an update that waits for a person will have.
+    waiting_port: Mutex<Option<ModulePort>>,
     pub(super) live: tokio::sync::Mutex<Live>,
 }
 
@@ -58,12 +61,20 @@ impl Active {
 
 impl Slot {
     pub(super) fn new(record: ModuleRecord) -> Self {
-        Self { record: Mutex::new(record), live: tokio::sync::Mutex::default() }
+        Self { record: Mutex::new(record), waiting_port: Mutex::default(), live: tokio::sync::Mutex::default() }
     }
 
     /// The module as it was last stored.
     pub(super) fn record(&self) -> ModuleRecord {
         self.record.lock().expect("nothing panics while it holds a record").clone()
+    }
+
+    pub(super) fn waiting_port(&self) -> Option<ModulePort> {
+        *self.waiting_port.lock().expect("nothing panics while it holds a port")
+    }
+
+    pub(super) fn set_waiting_port(&self, port: Option<ModulePort>) {
+        *self.waiting_port.lock().expect("nothing panics while it holds a port") = port;
     }
 
     pub(super) fn set_record(&self, record: ModuleRecord) {

@@ -11,15 +11,23 @@ use std::{
 };
 
 use selena_types::{Manifest, ModuleName, Problem};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Modules, TrialReport};
+use super::{
+    Modules, TrialReport,
+    slot::{Live, Slot},
+};
 use crate::ApiError;
 
 /// An upload that arrives. Its directory is removed when it is dropped.
 #[derive(Debug)]
 pub struct Upload {
     dir: PathBuf,
+    /// Whether it outlives the hub: an update that waits for a person.
+    kept: bool,
+    /// When the hub ends, what it leaves tells the next start what was under way.
+    shutdown: CancellationToken,
 }
 
 impl Upload {
@@ -36,6 +44,9 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        if self.kept || self.shutdown.is_cancelled() {
+            return;
+        }
         if let Err(error) = remove_all(&self.dir) {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
@@ -74,11 +85,12 @@ impl Modules {
     /// [`ApiError::DiskFull`], or the disk's.
     pub async fn new_upload(&self) -> Result<Upload, ApiError> {
         let dir = self.dir("staging").join(Uuid::new_v4().to_string());
+        let shutdown = self.shutdown.clone();
         blocking(move || {
             fs::create_dir_all(dir.join("package"))?;
             // The module's own user has to read it, whatever the hub's umask is.
             fs::set_permissions(dir.join("package"), fs::Permissions::from_mode(0o755))?;
-            Ok(Upload { dir })
+            Ok(Upload { dir, kept: false, shutdown })
         })
         .await
     }
@@ -122,13 +134,23 @@ impl Modules {
             move_durably(&from, &to.join("package"))
         })
         .await?;
-        staged.upload = Upload { dir };
+        staged.upload = Upload { dir, kept: true, shutdown: self.shutdown.clone() };
         Ok(staged)
+    }
+
+    /// Drops an update that waits for a person.
+    pub(super) async fn discard_waiting(&self, slot: &Slot, live: &mut Live) {
+        let Some(staged) = live.waiting.take() else { return };
+        slot.set_waiting_port(None);
+        let (dir, name) = (staged.upload.dir.clone(), staged.manifest.name.clone());
+        if let Err(error) = blocking(move || remove_all(&dir)).await {
+            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "an update that waited was not removed");
+        }
     }
 
     /// An update that waits for a person since before this start of the hub.
     pub(super) fn read_waiting(&self, name: &ModuleName) -> Option<Staged> {
-        let upload = Upload { dir: self.pending_dir(name) };
+        let upload = Upload { dir: self.pending_dir(name), kept: true, shutdown: self.shutdown.clone() };
         let text = fs::read(upload.package_dir().join("manifest.json")).ok()?;
         let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
         let has_main_py = upload.package_dir().join("main.py").is_file();

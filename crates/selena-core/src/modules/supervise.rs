@@ -25,6 +25,8 @@ const FAILURES: u32 = 3;
 const QUARANTINE_CRASHES: usize = 5;
 /// In what time crashes are counted.
 const CRASH_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+/// A crash so short before the engine is found to be gone is the engine's.
+const ENGINE_CRASH: SignedDuration = SignedDuration::from_secs(5);
 /// The longest pause before a restart; the first is 1 s, and it doubles.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
@@ -79,7 +81,7 @@ impl Modules {
     /// A run crashed: count it, and decide.
     async fn crashed(self: &Arc<Self>, slot: &Arc<Slot>, run: &RunId, crash: Crash) {
         let mut live = slot.live.lock().await;
-        if live.active.as_ref().is_none_or(|active| active.run.run != *run) {
+        if live.removed || live.active.as_ref().is_none_or(|active| active.run.run != *run) {
             return;
         }
         let Some(active) = live.active.take() else { return };
@@ -156,8 +158,10 @@ impl Modules {
             }
             ApiError::EngineDown(_) => {
                 let mut record = slot.record();
-                record.crashes.pop();
-                slot.set_record(record);
+                let now = Timestamp::now();
+                if record.crashes.pop_if(|last| now.duration_since(*last) < ENGINE_CRASH).is_some() {
+                    slot.set_record(record);
+                }
             }
             other => {
                 let name = slot.record().name;

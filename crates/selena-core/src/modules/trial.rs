@@ -24,6 +24,7 @@ impl Modules {
     /// # Errors
     /// [`ApiError::TrialFailed`], or why there could be no trial.
     pub(super) async fn try_out(&self, staged: &Staged, uid: u32) -> Result<TrialReport, ApiError> {
+        let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
         let deadline = Instant::now() + TRIAL_DEADLINE;
         let api = self.trial_api().await?;
         let begun = Instant::now();
@@ -35,7 +36,7 @@ impl Modules {
             }
             Err(error) => return Err(error),
         };
-        let outcome = self.until_healthy(&active, &staged.manifest, deadline).await;
+        let outcome = self.until_healthy(&active, &staged.manifest, deadline, false).await;
         let ready = outcome.is_ok().then(|| begun.elapsed());
         let report = self.report(&active, &api, ready).await;
         self.detach(&active, &api);
@@ -58,7 +59,7 @@ impl Modules {
         let manifest = &staged.manifest;
         let spec = trial_spec(manifest, staged.has_main_py, uid, &staged.package_dir(), &staged.trial_data());
         let webhook_secret = token::new_webhook_secret()?;
-        Ok(self.launch(Launch { api, manifest, spec, webhook_secret }).await?.0)
+        Ok(self.launch(Launch { api, manifest, spec, webhook_secret, settings: serde_json::Map::new() }).await?.0)
     }
 
     async fn failed_trial(&self, staged: &Staged, detail: String, report: TrialReport) -> ApiError {

@@ -7,7 +7,7 @@ use selena_types::{ModuleState, RuntimeMode};
 use super::{
     Installed, ModuleRecord, Modules, about,
     install::installed,
-    recover::restore_previous,
+    recover::{NO_DATA, restore_previous},
     rights,
     slot::{Live, Slot},
     staging::{Staged, blocking, move_durably, remove_all},
@@ -16,16 +16,17 @@ use crate::ApiError;
 
 impl Modules {
     /// Updates a module to a staged package that was tried; one that asks for more rights waits for a person.
-    pub(super) async fn update(self: &Arc<Self>, slot: &Arc<Slot>, staged: Staged) -> Result<Installed, ApiError> {
-        let mut live = slot.live.lock().await;
-        if live.removed {
-            return Err(ApiError::NotFound("module"));
-        }
+    pub(super) async fn update_locked(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        staged: Staged,
+    ) -> Result<Installed, ApiError> {
         // A later upload replaces one that waits.
-        live.waiting = None;
+        self.discard_waiting(slot, live).await;
         let record = slot.record();
         let Some(adds) = rights::added(&record.granted, &staged.manifest) else {
-            return self.switch_to(slot, &mut live, staged).await;
+            return self.switch_to(slot, live, &staged).await;
         };
         let version = staged.manifest.version.clone();
         self.show(
@@ -34,6 +35,7 @@ impl Modules {
             "a person has to grant what the new version asks for",
             100,
         );
+        slot.set_waiting_port(staged.manifest.port);
         live.waiting = Some(self.set_waiting(staged).await?);
         let status = ModuleState::AwaitingConsent;
         Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version })
@@ -44,19 +46,19 @@ impl Modules {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
-        staged: Staged,
+        staged: &Staged,
     ) -> Result<Installed, ApiError> {
         let old = slot.record();
         let was_running = live.active.is_some() || live.retry.is_some();
         let outcome = match self.halt(live).await {
             Ok(()) => match self.set_aside(&old).await {
-                Ok(()) => self.place_update(slot, live, &staged, &old, was_running).await,
+                Ok(()) => self.place_update(slot, live, staged, &old, was_running).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
         };
         match &outcome {
-            Ok(_) => self.drop_previous(&staged).await,
+            Ok(_) => self.drop_previous(staged).await,
             Err(error) => self.go_back(slot, live, old, was_running, error).await,
         }
         outcome
@@ -85,6 +87,8 @@ impl Modules {
             if image.exists() {
                 fs::copy(&image, previous.join("data.ext4"))?;
                 fs::File::open(previous.join("data.ext4"))?.sync_all()?;
+            } else {
+                fs::write(previous.join(NO_DATA), "")?;
             }
             move_durably(&package, &previous.join("package"))
         })
@@ -115,6 +119,9 @@ impl Modules {
         self.place(staged).await?;
         let always_on = new.runtime_mode == RuntimeMode::AlwaysOn;
         if !(was_running || (new.wanted && always_on)) || !self.is_enabled(&new.name) {
+            // What did not run for an error of the old version may run now.
+            let stale = matches!(new.state, ModuleState::Error | ModuleState::Running);
+            let new = ModuleRecord { state: if stale { ModuleState::Ready } else { new.state }, ..new };
             self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
             return Ok(installed(&new, None));
         }
@@ -155,7 +162,11 @@ impl Modules {
             remove_all(&previous)
         });
         let outcome = match restored.await {
-            Ok(()) => self.store(slot, old.clone(), vec![("module.error", about(&old, Some(&reason)))]).await,
+            Ok(()) => {
+                let state = if was_running { ModuleState::Ready } else { old.state };
+                let back = ModuleRecord { state, ..old.clone() };
+                self.store(slot, back, vec![("module.error", about(&old, Some(&reason)))]).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = outcome {

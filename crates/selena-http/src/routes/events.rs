@@ -171,7 +171,7 @@ impl Tail {
 }
 
 /// How many events of the stream are read at once.
-const PAGE: usize = 100;
+const PAGE: usize = 16;
 
 fn line(seq: i64, event: &str) -> Line {
     Line::default().id(seq.to_string()).data(event)

@@ -20,7 +20,7 @@ pub(crate) async fn install(
     let modules = context.api.modules()?;
     let respond_async = prefers_async(request.headers());
     let staged = upload::receive(&modules, request).await?;
-    let installing = modules.install(staged, caller.subject()).await?;
+    let installing = modules.install(staged, caller.subject(), !respond_async).await?;
     if respond_async {
         let answer = json!({ "name": installing.name, "status": ModuleState::Validating });
         return Ok((StatusCode::ACCEPTED, [("preference-applied", "respond-async")], Json(answer)).into_response());

@@ -124,10 +124,11 @@ pub(crate) async fn config(
 
 pub(crate) async fn set_config(
     State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
     Segment(module): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
-    let config = context.api.modules()?.set_config(&name(&module)?, &body).await?;
+    let config = context.api.modules()?.set_config(&name(&module)?, &body, caller.subject()).await?;
     Ok(Json(json!({ "config": config })))
 }
 

@@ -125,6 +125,7 @@ impl Planner {
             .env("SELENA_INSTALL_PATH", &self.dir)
             .env("MODULE_TOKEN", token)
             .env("SELENA_CORE_API", &self.api)
+            .env_remove("SELENA_ADMIN_SOCKET")
             .env_remove("SELENA_WEBHOOK_SECRET")
             .env_remove("DEV_MODULE_TOKEN");
         if let Some(secret) = &self.secret {
