@@ -107,8 +107,9 @@ fn m12_an_update_that_adds_a_permission_waits_and_the_old_version_runs() {
 #[test]
 fn an_update_that_waits_for_a_person_outlives_the_hub() {
     let mut hub = Hub::start();
-    let _old = hub.install(&Package::probe("mover", 8100).with("permissions", json!(["device.read"])));
-    let more = json!(["device.read", "device.write"]);
+    let _old =
+        hub.install(&Package::probe("mover", 8100).with("permissions", json!(["device.read", "events.subscribe"])));
+    let more = json!(["device.read", "events.subscribe", "device.write"]);
     let waiting =
         hub.try_install(&Package::probe("mover", 8100).version("1.1.0").with("permissions", more)).expect(202);
     let shown = waiting.json();

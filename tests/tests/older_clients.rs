@@ -1,6 +1,6 @@
 //! Programs written for earlier cores work unchanged (protocol, section 11).
 
-use selena_tests::{Hub, Package};
+use selena_tests::{Hub, Package, wait};
 use serde_json::{Value, json};
 
 fn intents(module: &str, port: u16) -> Value {
@@ -62,4 +62,30 @@ fn health_is_answered_at_the_root_too_and_unknown_fields_of_a_manifest_are_no_er
         .core()
         .post("/events/publish", &json!({ "type": "test.x", "source": "older", "payload": {} }))
         .expect(201);
+}
+
+#[test]
+fn a_python_module_of_the_older_kind_runs_unchanged() {
+    let hub = Hub::start();
+    let program = include_bytes!("../modules/older/main.py");
+    let package = Package::plain("older", 8100)
+        .with("author", json!("somebody"))
+        .with("icon", json!("icon.svg"))
+        .with("config", json!({ "unknown": true }))
+        .file("main.py", program, 0o644);
+    assert_eq!(hub.try_install(&package).expect(201).json()["status"], "RUNNING");
+    let module = hub.module("older");
+    let seen = wait::for_some("the module's events", 20, || {
+        let seen = module.probe().get("/seen").expect(200).json();
+        (seen["events"].as_array()?.len() >= 2).then_some(seen)
+    });
+    let statuses = json!({ "subscribe": 201, "register": 201, "state": 200, "publish": 201, "intents": 201 });
+    assert_eq!(seen["statuses"], statuses);
+    let published = &seen["answers"]["publish"];
+    assert!(published["timestamp"].is_f64() && published["event_id"].is_string(), "{published}");
+    assert_eq!(published["type"], "old.hello");
+    assert_eq!(hub.events("old.hello")[0]["source"], "older", "the source is the caller, whatever the body says");
+    let types: Vec<_> = seen["events"].as_array().unwrap().iter().map(|event| event["type"].clone()).collect();
+    assert_eq!(types, ["device.registered", "device.state_changed"]);
+    assert_eq!(seen["events"][1]["payload"]["new_state"], json!({ "on": true }));
 }
