@@ -1,0 +1,97 @@
+//! Floods: they are refused, recorded in few lines, and nobody else is hit (protocol, section 5; series K and E).
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use selena_tests::{Answer, Client, Hub, Package, wait};
+use serde_json::json;
+
+/// Asks in several threads while `meanwhile` runs; counts the answers by their status, and tells how long it took.
+fn flood<T>(ask: impl Fn() -> Answer + Sync, meanwhile: impl FnOnce() -> T) -> (HashMap<u16, usize>, Duration, T) {
+    let over = AtomicBool::new(false);
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        let one = || {
+            let mut seen = HashMap::<u16, usize>::new();
+            while !over.load(Ordering::SeqCst) {
+                let answer = ask();
+                if answer.status == 429 {
+                    assert_eq!(answer.header("retry-after"), Some("1"));
+                }
+                *seen.entry(answer.status).or_default() += 1;
+            }
+            seen
+        };
+        let floods: Vec<_> = (0..4).map(|_| scope.spawn(one)).collect();
+        let value = meanwhile();
+        over.store(true, Ordering::SeqCst);
+        let mut all = HashMap::new();
+        for flood in floods {
+            for (status, count) in flood.join().expect("it asked") {
+                *all.entry(status).or_default() += count;
+            }
+        }
+        (all, begun.elapsed(), value)
+    })
+}
+
+/// What may pass of a limit in that time: in any second no more than `per_second`.
+fn most(per_second: u64, took: Duration) -> usize {
+    usize::try_from(per_second * (took.as_secs() + 2)).expect("few seconds")
+}
+
+#[test]
+fn k09_random_tokens_are_limited_recorded_once_a_minute_and_hit_nobody_else() {
+    let hub = Hub::start();
+    let guesses: Vec<Client> = (0..50).map(|n| hub.anonymous().with_token(&format!("guess-{n:043}"))).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let guess = || guesses[next.fetch_add(1, Ordering::Relaxed) % guesses.len()].get("/devices");
+    let (answers, took, ()) = flood(guess, || {
+        for _ in 0..60 {
+            let _not_hit = hub.client().get("/devices").expect(200);
+            let _neither = hub.admin().get("/health").expect(200);
+        }
+    });
+    let passed = answers.get(&401).copied().unwrap_or_default();
+    assert!(passed <= most(20, took), "{passed} guesses in {took:?}");
+    assert!(answers.get(&429).copied().unwrap_or_default() > passed, "the rest was not looked at: {answers:?}");
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    wait::until("they leave records", 10, || !hub.audit("rate_limited").is_empty());
+    let records = hub.audit("unauthenticated").len() + hub.audit("rate_limited").len();
+    assert!(records <= 6, "equal records of a minute are one: {records}");
+}
+
+#[test]
+fn e01_a_module_that_floods_is_limited_and_another_ones_events_arrive() {
+    let hub = Hub::start();
+    let loud = hub.install(&Package::probe("loud", 8100).start(json!({})));
+    let calm = hub.install(&Package::probe("calm", 8101));
+    let event = json!({ "event_type": "noise.made", "payload": { "text": "x".repeat(500) } });
+    let (answers, took, ()) = flood(
+        || loud.core().post("/events/publish", &event),
+        || {
+            for n in 0..20 {
+                let body = json!({ "event_type": "test.calm", "payload": { "n": n } });
+                let _published = calm.core().post("/events/publish", &body).expect(200);
+            }
+            wait::until("all of them are heard", 20, || {
+                calm.heard().iter().filter(|heard| heard.event()["type"] == "test.calm").count() == 20
+            });
+        },
+    );
+    let passed = answers.get(&200).copied().unwrap_or_default();
+    assert!(passed <= most(100, took), "{passed} events in {took:?}");
+    assert!(answers.keys().all(|status| [200, 429].contains(status)), "{answers:?}");
+    let heard = calm.heard();
+    let order: Vec<_> = heard
+        .iter()
+        .map(|h| h.event())
+        .filter(|e| e["type"] == "test.calm")
+        .map(|e| e["payload"]["n"].clone())
+        .collect();
+    assert_eq!(json!(order), json!((0..20).collect::<Vec<_>>()), "in order");
+}
