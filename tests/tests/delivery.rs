@@ -65,7 +65,7 @@ fn two_hundred_events_arrive_in_order_each_once() {
 }
 
 #[test]
-fn e10_a_failed_delivery_is_tried_three_times_and_then_given_up() {
+fn e07_e10_a_failed_delivery_is_the_same_event_three_times_and_then_given_up() {
     let hub = Hub::start();
     let receiver = Receiver::answering(|number| Reply::Status(if number < 3 { 500 } else { 200 }));
     subscribe(&hub, &receiver, &json!(["test.*"]));

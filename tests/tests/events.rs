@@ -237,3 +237,14 @@ fn the_stream_tells_events_as_they_happen() {
     assert_eq!(replayed.next().unwrap()["type"], "test.last", "history goes over into what happens");
     assert_eq!(live.next().unwrap()["seq"].as_i64(), event["seq"].as_i64().map(|seq| seq + 1));
 }
+
+#[test]
+fn e08_the_core_stamps_its_own_time() {
+    let hub = Hub::start();
+    for claimed in ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "yesterday"] {
+        let body = json!({ "event_type": "test.time", "payload": {}, "timestamp": claimed, "id": "x", "seq": 7 });
+        let answer = hub.client().post("/events/publish", &body).expect(200).json();
+        let year = &answer["timestamp"].as_str().expect("a time")[..4];
+        assert!(!["1970", "2099"].contains(&year), "{answer}");
+    }
+}

@@ -1,6 +1,14 @@
 //! What breaks while modules run, and how they come back (series R).
 
-use selena_tests::{Engine, Hub, Package, wait};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use selena_tests::{Engine, Hub, Package, http::Request, wait};
 use serde_json::json;
 
 #[test]
@@ -104,4 +112,33 @@ fn r14_a_container_removed_by_hand_comes_back() {
     assert_ne!(after.container, before.container);
     after.core_without_token().with_token(&token).get("/devices").refused(401, "unauthenticated");
     wait::until("it is stored as running", 5, || hub.status("lasting") == "RUNNING");
+}
+
+#[test]
+fn e09_every_event_that_was_answered_is_there_after_a_kill() {
+    let mut hub = Hub::unlimited();
+    let client = hub.client();
+    let publishing = Arc::new(AtomicUsize::new(0));
+    let counted = publishing.clone();
+    let publisher = thread::spawn(move || {
+        let mut answered = Vec::new();
+        for n in 0.. {
+            let event = json!({ "event_type": "test.kept", "payload": { "n": n } });
+            let request = Request::new("POST", "/events/publish").json(&event);
+            match client.try_send(&request) {
+                Ok(answer) if answer.status == 200 => answered.push(answer.json()["event_id"].clone()),
+                _ => return answered,
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        answered
+    });
+    wait::until("many were published", 30, || publishing.load(Ordering::SeqCst) >= 300);
+    hub.kill();
+    let answered = publisher.join().expect("it published");
+    hub.start_again();
+    let kept: Vec<_> = hub.events("test.kept").into_iter().map(|event| event["event_id"].clone()).collect();
+    assert!(answered.len() >= 300);
+    assert!(answered.iter().all(|id| kept.contains(id)), "an event that was answered is lost");
+    assert!(kept.len() <= answered.len() + 1, "only the one under way may be there without an answer");
 }

@@ -1,5 +1,9 @@
 use super::*;
 
+fn unshared() -> ModuleRun {
+    Arc::into_inner(run("one", "t")).expect("nobody else has it")
+}
+
 fn run(name: &str, token: &str) -> Arc<ModuleRun> {
     let new = NewRun {
         name: name.parse().expect("a name"),
@@ -71,4 +75,80 @@ fn the_environment_is_given_once() {
     let run = run("one", "t");
     assert!(run.take_boot().is_ok());
     assert!(matches!(run.take_boot(), Err(ApiError::Gone)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn k06_no_request_that_begins_after_a_revocation_passes() {
+    use std::sync::atomic::AtomicUsize;
+
+    for _ in 0..200 {
+        let identity = Arc::new(Identity::new(None, RequestLimits::Lifted));
+        let new =
+            Arc::new(ModuleRun { limit: SlidingWindow::new(None), anonymous: SlidingWindow::new(None), ..unshared() });
+        identity.set_current(&new.name, token::hash("t"));
+        let (revoked, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let askers: Vec<_> = (0..4)
+            .map(|_| {
+                let (identity, origin) = (identity.clone(), Origin::Module(new.clone()));
+                let (revoked, asked) = (revoked.clone(), asked.clone());
+                std::thread::spawn(move || {
+                    loop {
+                        let began_after = revoked.load(Ordering::SeqCst);
+                        let passed = identity.authenticate(&origin, Credentials::Bearer("t")).is_ok();
+                        assert!(!(began_after && passed), "it passed after the revocation had returned");
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        if began_after {
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        while asked.load(Ordering::SeqCst) < 20 {
+            std::thread::yield_now();
+        }
+        new.end();
+        revoked.store(true, Ordering::SeqCst);
+        for asker in askers {
+            asker.join().expect("no request passed");
+        }
+    }
+}
+
+#[test]
+fn k04_the_place_of_a_wrong_character_does_not_show_in_the_time() {
+    let identity = Identity::new(None, RequestLimits::Lifted);
+    let right = "t".repeat(64);
+    let own = Arc::new(ModuleRun {
+        limit: SlidingWindow::new(None),
+        anonymous: SlidingWindow::new(None),
+        ..Arc::into_inner(run("one", &right)).expect("alone")
+    });
+    let origin = Origin::Module(own);
+    let wrong = |place: usize| format!("{}x{}", &right[..place], &right[place + 1..]);
+    let tokens = [wrong(0), wrong(63)];
+    let mut times = [Vec::new(), Vec::new()];
+    // In turns, so that whatever else the machine does hits both alike.
+    for _ in 0..50_000 {
+        for (token, times) in tokens.iter().zip(&mut times) {
+            let begun = std::time::Instant::now();
+            assert!(identity.authenticate(&origin, Credentials::Bearer(token)).is_err());
+            times.push(begun.elapsed());
+        }
+    }
+    let [first, last] = times.map(|mut times| {
+        times.sort_unstable();
+        let at = |part: usize| times[times.len() * part / 4];
+        (at(2), at(3) - at(1))
+    });
+    let apart = first.0.abs_diff(last.0);
+    let noise = first.1.max(last.1).max(std::time::Duration::from_nanos(20));
+    assert!(
+        apart <= noise,
+        "medians {:?} and {:?}, middle halves {:?} and {:?} wide",
+        first.0,
+        last.0,
+        first.1,
+        last.1
+    );
 }
