@@ -115,6 +115,10 @@ impl Planner {
     }
 
     fn set_environment(&self, command: &mut Command, manifest: &Manifest, port: u16) {
+        // What the caller's shell says to the hub's own programs is not for the module.
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SELENA_")) {
+            command.env_remove(name);
+        }
         let token = self.token.expose();
         command
             .current_dir(&self.dir)
@@ -125,8 +129,6 @@ impl Planner {
             .env("SELENA_INSTALL_PATH", &self.dir)
             .env("MODULE_TOKEN", token)
             .env("SELENA_CORE_API", &self.api)
-            .env_remove("SELENA_ADMIN_SOCKET")
-            .env_remove("SELENA_WEBHOOK_SECRET")
             .env_remove("DEV_MODULE_TOKEN");
         if let Some(secret) = &self.secret {
             command.env("SELENA_WEBHOOK_SECRET", secret.expose());

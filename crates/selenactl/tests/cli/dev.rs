@@ -157,7 +157,6 @@ fn a_module_runs_is_restarted_when_a_file_changes_and_ends_at_ctrl_c() {
             "MODULE_TOKEN": "dev-token", "SELENA_CORE_API": url, "SELENA_CORE_URL": url, "SELENA_INSTALL_PATH": here,
             "SELENA_MODULE_NAME": "lamp", "SELENA_MODULE_PORT": started["port"].to_string(),
             "SELENA_MODULE_TOKEN": "dev-token", "SELENA_WEBHOOK_SECRET": "a-secret",
-            "SELENA_ADMIN_SOCKET": "absent.sock",
         })
     );
     let first_child = dev.output();
