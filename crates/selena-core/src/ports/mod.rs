@@ -1,5 +1,6 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
+mod https;
 mod listen;
 mod outbound;
 mod package;
@@ -7,6 +8,7 @@ mod sandbox;
 mod seal;
 mod store;
 
+pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
 pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
 pub use package::{PackageError, PackageReader, UnpackedPackage};
