@@ -45,6 +45,9 @@ pub enum Operation {
     IntentList,
     IntentDelete,
     IntegrityStatus,
+    IntegrityViolation,
+    IntegrityRestored,
+    SafeModeExit,
     AuditList,
 }
 
@@ -138,6 +141,9 @@ impl Operation {
         Self::IntentList,
         Self::IntentDelete,
         Self::IntegrityStatus,
+        Self::IntegrityViolation,
+        Self::IntegrityRestored,
+        Self::SafeModeExit,
         Self::AuditList,
     ];
 
@@ -175,7 +181,18 @@ impl Operation {
             Self::ModuleConfigGet => Rule::own(ModulesRead),
             Self::IntentRegister | Self::IntentList | Self::IntentDelete => Rule::own(ModulesManage),
             Self::IntegrityStatus => Rule::hub(IntegrityRead),
+            // The agent has no token: it proves itself with its secret, on the host's listener.
+            Self::IntegrityViolation | Self::IntegrityRestored => {
+                Rule { public: true, system: true, ..Rule::hub(IntegrityRead) }
+            }
+            Self::SafeModeExit => Rule { system: false, ..Rule::hub(IntegrityRead) },
         }
+    }
+
+    /// Whether it goes on in SAFE MODE though it is no `GET` (protocol, section 8.2).
+    #[must_use]
+    pub const fn passes_safe_mode(self) -> bool {
+        matches!(self, Self::IntegrityViolation | Self::IntegrityRestored | Self::SafeModeExit)
     }
 
     /// Whether the caller may do it.

@@ -94,6 +94,9 @@ pub enum ApiError {
     /// No disk space is left: 507.
     #[error("the disk is full: remove a module or data, then try again")]
     DiskFull,
+    /// The hub is in SAFE MODE: 503 `safe_mode` (protocol, section 8.2).
+    #[error("Core is in safe mode. Only read operations allowed.")]
+    SafeMode,
     /// This hub does not have the part that was asked for: 503.
     #[error("{0} is not available here")]
     Unavailable(&'static str),
@@ -126,6 +129,7 @@ impl ApiError {
             Self::Unhealthy { .. } => "health_timeout",
             Self::EngineDown(_) => "engine_down",
             Self::DiskFull => "disk_full",
+            Self::SafeMode => "safe_mode",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
         }

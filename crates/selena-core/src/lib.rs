@@ -11,6 +11,7 @@ mod devices;
 mod error;
 mod hub_id;
 pub mod identity;
+pub mod integrity;
 mod intents;
 mod modules;
 pub mod ports;

@@ -51,7 +51,7 @@ fn status(error: &ApiError) -> StatusCode {
         ApiError::TrialFailed { .. } | ApiError::Unhealthy { .. } | ApiError::Container { .. } => {
             StatusCode::BAD_REQUEST
         }
-        ApiError::EngineDown(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::EngineDown(_) | ApiError::Unavailable(_) | ApiError::SafeMode => StatusCode::SERVICE_UNAVAILABLE,
         ApiError::Upstream { code: "module_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
         ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
         ApiError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
@@ -69,6 +69,7 @@ fn body(error: &ApiError) -> Value {
         ApiError::TrialFailed { output, report, .. } => json!({
             "detail": error.to_string(), "code": error.code(), "sandbox_output": output, "report": report,
         }),
+        ApiError::SafeMode => json!({ "error": "SAFE_MODE", "detail": error.to_string(), "code": error.code() }),
         other => json!({ "detail": other.to_string(), "code": other.code() }),
     }
 }

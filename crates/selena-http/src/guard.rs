@@ -2,12 +2,12 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use selena_core::{
-    Operation,
+    ApiError, Operation,
     identity::{Credentials, Identity},
 };
 use uuid::Uuid;
@@ -72,6 +72,12 @@ pub(crate) async fn authorize(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
+    if !operation.passes_safe_mode()
+        && let Err(error) = check_mode(&context, request.method())
+    {
+        context.api.refused_with(error.code(), &context.origin.listener(), &format!("{operation:?}"));
+        return Err(error.into());
+    }
     let caller = context.api.authorize(&context.origin, credentials(request.headers()), operation)?;
     let subject = caller.subject().to_owned();
     request.extensions_mut().insert(caller);
@@ -80,6 +86,11 @@ pub(crate) async fn authorize(
         context.api.refused_with(code, &subject, &format!("{operation:?}"));
     }
     Ok(response)
+}
+
+/// In SAFE MODE only what reads goes on (protocol, section 8.2).
+pub(crate) fn check_mode(context: &Context, method: &Method) -> Result<(), ApiError> {
+    if matches!(*method, Method::GET | Method::HEAD) { Ok(()) } else { context.api.integrity().check_normal() }
 }
 
 /// The bearer token of a request, if there is exactly one `Authorization` header and it has one.

@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, intents, module_install, modules, system},
+    routes::{devices, events, integrity, intents, module_install, modules, system},
 };
 
 /// Where the API begins.
@@ -51,7 +51,10 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::Health,             GET,    "/health",                       system::health),
         route(Op::SystemInfo,         GET,    "/system/info",                  system::info),
         route(Op::AuditList,          GET,    "/audit",                        system::audit),
-        route(Op::IntegrityStatus,    GET,    "/integrity/status",             system::integrity),
+        route(Op::IntegrityStatus,    GET,    "/integrity/status",             integrity::status),
+        route(Op::IntegrityViolation, POST,   "/integrity/violation",          integrity::violation),
+        route(Op::IntegrityRestored,  POST,   "/integrity/restored",           integrity::restored),
+        route(Op::SafeModeExit,       POST,   "/system/safe-mode/exit",        integrity::exit_safe_mode),
         route(Op::DeviceList,         GET,    "/devices",                      devices::list),
         route(Op::DeviceRegister,     POST,   "/devices",                      devices::register),
         route(Op::DeviceGet,          GET,    "/devices/{device_id}",          devices::show),
@@ -115,18 +118,19 @@ async fn no_sniffing(mut response: axum::response::Response) -> axum::response::
 }
 
 /// A path that is no route.
-async fn unknown(State(context): State<Context>) -> Failure {
-    uncounted(&context, StatusCode::NOT_FOUND, "not_found", "there is no such path in this API")
+async fn unknown(State(context): State<Context>, method: Method) -> Failure {
+    uncounted(&context, &method, StatusCode::NOT_FOUND, "not_found", "there is no such path in this API")
 }
 
-async fn wrong_method(State(context): State<Context>) -> Failure {
+async fn wrong_method(State(context): State<Context>, method: Method) -> Failure {
     let detail = "this path does not take this method";
-    uncounted(&context, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    uncounted(&context, &method, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
 /// What no operation counts counts against the listener's limit, like any request without a token.
-fn uncounted(context: &Context, status: StatusCode, code: &'static str, detail: &str) -> Failure {
-    match Identity::count_anonymous(&context.origin) {
+fn uncounted(context: &Context, method: &Method, status: StatusCode, code: &'static str, detail: &str) -> Failure {
+    let counted = Identity::count_anonymous(&context.origin);
+    match counted.and_then(|()| guard::check_mode(context, method)) {
         Err(error) => error.into(),
         Ok(()) => Failure::new(status, code, detail),
     }

@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod agent_secret;
 pub mod exit;
 pub mod journal;
 pub mod machine;

@@ -10,6 +10,7 @@ use anyhow::Context;
 use selena_core::{
     Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts,
     identity::RequestLimits,
+    integrity::Integrity,
     ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
 };
 use selena_http::{Client, Server, serve_admin};
@@ -42,6 +43,10 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     let (api, modules) = assemble(&places, store, development).await?;
 
     announce(&api, "core.startup").await;
+    if let Some(safe_mode) = api.integrity().safe_mode() {
+        tracing::error!(since = %safe_mode.since, "SAFE MODE: the data directory has the flag; no module runs until a person ends it");
+        announce(&api, "core.safe_mode_entered").await;
+    }
     let address = api_port.local_addr()?;
     let served = Server.serve(api_port.into(), api.clone(), api.identity().host_origin())?;
     let admin_ended = CancellationToken::new();
@@ -73,7 +78,9 @@ async fn assemble(
     let sandbox = sandbox(places, selena_core::hub_id(&store).await?);
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
-    let api = Arc::new(Api::new(info()?, store, calls.clone(), development, limits).await?);
+    let integrity = Integrity::of_hub(&places.agent_secret, &places.data_dir);
+    let api = Api::new(info()?, store, calls.clone(), development, limits).await?.watched_by(integrity);
+    let api = Arc::new(api);
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
     let modules = Modules::load(ModulesParts {
         api: api.clone(),

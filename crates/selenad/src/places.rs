@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use selena_runtime::settings::{ModulesSettings, Settings, variable};
+use secrecy::ExposeSecret;
+use selena_runtime::{
+    agent_secret,
+    settings::{ModulesSettings, Settings, variable},
+};
 use selena_types::{ModuleName, Secret};
 use serde_json::{Map, Value};
 
@@ -34,6 +38,7 @@ pub(crate) struct Places {
     pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
     pub(crate) rate_limit: bool,
     pub(crate) development: Option<DevelopmentKeys>,
+    pub(crate) agent_secret: Secret,
 }
 
 /// What the environment gives a development hub (protocol, section 12).
@@ -55,8 +60,14 @@ impl Places {
         } else {
             (settings.secure_dir, PathBuf::from(ADMIN_SOCKET))
         };
+        let secure_dir = make_dir(&secure_dir)?;
+        let agent_secret = match &settings.integrity_agent_secret {
+            Some(given) => Secret::new(given.expose_secret().to_owned()),
+            None => Secret::new(agent_secret::read_or_create(&secure_dir)?.expose_secret().to_owned()),
+        };
         Ok(Self {
-            secure_dir: make_dir(&secure_dir)?,
+            secure_dir,
+            agent_secret,
             admin_socket,
             listen,
             docker_socket: arguments.docker_socket.clone(),

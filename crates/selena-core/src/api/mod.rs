@@ -2,6 +2,7 @@
 
 mod devices;
 mod events;
+mod integrity;
 
 pub use events::may_see;
 
@@ -22,6 +23,7 @@ use crate::{
     audit::Audit,
     devices::Devices,
     identity::{Caller, Credentials, Identity, Origin, RequestLimits},
+    integrity::Integrity,
     intents::Intents,
     modules::Modules,
     ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
@@ -61,6 +63,7 @@ pub struct Api {
     intents: Intents,
     presence: Arc<Presence>,
     presence_changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
+    integrity: Integrity,
     modules: OnceLock<Weak<Modules>>,
 }
 
@@ -134,6 +137,7 @@ impl Api {
             intents: Intents::default(),
             presence,
             presence_changes: Mutex::new(Some(presence_changes)),
+            integrity: Integrity::default(),
             modules: OnceLock::new(),
         })
     }
@@ -237,9 +241,9 @@ impl Api {
         json!({
             "status": "ok",
             "version": self.info.version,
-            "mode": "normal",
+            "mode": if self.integrity.safe_mode().is_some() { "safe_mode" } else { "normal" },
             "uptime": self.started.elapsed().as_secs(),
-            "integrity": "unknown",
+            "integrity": self.integrity.word(),
         })
     }
 
@@ -297,20 +301,6 @@ impl Api {
     /// [`ApiError::NotFound`]; 403 for another module than the caller.
     pub fn delete_intents(&self, caller: &Caller, module: &str) -> Result<(), ApiError> {
         self.intents.delete(caller, module)
-    }
-
-    /// `GET /integrity/status`: no agent has reported to this hub yet.
-    #[must_use]
-    pub fn integrity_status(&self) -> Value {
-        json!({
-            "status": "unknown",
-            "last_check": null,
-            "check_interval_sec": 60,
-            "files_checked": 0,
-            "changed_files": [],
-            "restore_attempts": 0,
-            "safe_mode_since": null,
-        })
     }
 
     /// Tells of devices that fall silent or come back, until the hub ends.

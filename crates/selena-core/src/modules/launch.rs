@@ -55,6 +55,8 @@ impl Modules {
 
     /// Starts a container and serves its listener. Gives the run and the hash of its token.
     pub(super) async fn launch(&self, launch: Launch<'_>) -> Result<(Active, selena_types::TokenHash), ApiError> {
+        // The one way to a container, for modules and trials alike.
+        self.parts.api.integrity().check_normal()?;
         let name = launch.manifest.name.clone();
         let token = token::new_token()?;
         let hash = token::hash(token.expose());
@@ -171,7 +173,7 @@ impl Modules {
     pub(super) async fn save_failed_start(&self, slot: &Slot, error: &ApiError) {
         let reason = error.to_string();
         let before = slot.record();
-        let waits = matches!(error, ApiError::EngineDown(_) | ApiError::Unavailable(_));
+        let waits = matches!(error, ApiError::EngineDown(_) | ApiError::Unavailable(_) | ApiError::SafeMode);
         let state = if waits { ModuleState::Ready } else { ModuleState::Error };
         let is_new = before.state != state || before.error.as_deref() != Some(&reason);
         let record = ModuleRecord { state, error: Some(reason.clone()), ..before };

@@ -19,6 +19,7 @@ mod record;
 mod recover;
 mod remove;
 mod rights;
+mod safe_mode;
 mod schedule;
 mod slot;
 mod staging;

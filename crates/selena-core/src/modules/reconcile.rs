@@ -51,7 +51,7 @@ impl Modules {
     }
 
     /// In a task of its own: the loop that hears of ends must not wait for the engine.
-    fn reconcile_in_background(self: &Arc<Self>) {
+    pub(super) fn reconcile_in_background(self: &Arc<Self>) {
         let modules = self.clone();
         self.tasks.spawn(async move {
             let Ok(_alone) = modules.reconciling.try_lock() else { return };
@@ -139,6 +139,7 @@ impl Modules {
             && record.runtime_mode == RuntimeMode::AlwaysOn
             && matches!(record.state, Running | Ready | Error)
             && self.is_enabled(&record.name)
+            && self.parts.api.integrity().safe_mode().is_none()
     }
 
     pub(super) fn start_in_background(self: &Arc<Self>, slot: &Arc<Slot>) {

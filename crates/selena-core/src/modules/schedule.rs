@@ -91,7 +91,8 @@ impl Modules {
         let waits = record.runtime_mode == RuntimeMode::Scheduled
             && record.wanted
             && matches!(record.state, ModuleState::Ready | ModuleState::Running | ModuleState::Error)
-            && self.is_enabled(&record.name);
+            && self.is_enabled(&record.name)
+            && self.parts.api.integrity().safe_mode().is_none();
         let schedule = if waits { self.manifest(record).ok()?.schedule } else { None };
         Some((record.name.clone(), schedule?))
     }

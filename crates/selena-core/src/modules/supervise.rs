@@ -87,7 +87,10 @@ impl Modules {
         let Some(active) = live.active.take() else { return };
         self.end_or_later(&active).await;
         let record = slot.record();
-        let outcome = if matches!(crash, Crash::Ended(ExitCause::EngineRestarted)) {
+        let outcome = if self.parts.api.integrity().safe_mode().is_some() {
+            // The integrity agent stops containers too: that is nobody's crash.
+            self.save_held(slot).await
+        } else if matches!(crash, Crash::Ended(ExitCause::EngineRestarted)) {
             let error = Some("waits for the container engine".to_owned());
             let waiting = ModuleRecord { state: ModuleState::Ready, error, ..record };
             let outcome = self.save(slot, waiting, Vec::new()).await;
@@ -152,6 +155,10 @@ impl Modules {
     /// again when the hub next looks, and a crash that came with the engine's own end is taken back.
     pub(super) async fn after_failed_start(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, error: &ApiError) {
         match error {
+            ApiError::Unhealthy { .. } if self.parts.api.integrity().safe_mode().is_some() => {
+                let outcome = self.save_held(slot).await;
+                self.log_unsaved(slot, outcome);
+            }
             ApiError::Unhealthy { .. } => {
                 let outcome = self.count_crash(slot, live, &error.to_string()).await;
                 self.log_unsaved(slot, outcome);

@@ -87,6 +87,18 @@ pub(super) const fn describe(operation: Operation) -> Described {
         Op::IntegrityStatus => {
             asks("What the integrity agent found", &[(200, "Its last report.", Some(Json("IntegrityStatus")))])
         }
+        Op::IntegrityViolation => sends(
+            "The integrity agent found the hub changed: SAFE MODE; needs X-Agent-Secret",
+            Json("Violation"),
+            &[(200, "The hub is in SAFE MODE.", Some(Json("Acknowledged")))],
+        ),
+        Op::IntegrityRestored => sends(
+            "The integrity agent restored files; needs X-Agent-Secret",
+            Json("Restored"),
+            &[(200, "It is recorded.", Some(Json("Acknowledged")))],
+        ),
+        Op::SafeModeExit => asks("Leave SAFE MODE after a clean check", &[(204, "The hub works again.", None)])
+            .errors(&[(409, "The hub is not in SAFE MODE, or its last check is not clean.")]),
         Op::DeviceList => asks("All devices", &[(200, "Devices.", Some(Json("Devices")))]),
         Op::DeviceRegister => {
             sends("Register a device", Json("NewDevice"), &[(201, "The device.", Some(Json("Device")))])

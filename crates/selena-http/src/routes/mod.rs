@@ -2,6 +2,7 @@
 
 pub(crate) mod devices;
 pub(crate) mod events;
+pub(crate) mod integrity;
 pub(crate) mod intents;
 pub(crate) mod module_install;
 pub(crate) mod modules;

@@ -30,10 +30,6 @@ pub(crate) async fn info(State(context): State<Context>, Extension(caller): Exte
     Json(context.api.system_info(&caller))
 }
 
-pub(crate) async fn integrity(State(context): State<Context>) -> Json<Value> {
-    Json(context.api.integrity_status())
-}
-
 /// The newest audit records.
 pub(crate) async fn audit(State(context): State<Context>, parameters: Parameters) -> Result<Json<Value>, Failure> {
     let records = context.api.audit_records(parameters.limit()?).await?;

@@ -1,0 +1,65 @@
+//! The integrity agent's reports, and SAFE MODE (protocol, section 8.2).
+
+use axum::{
+    Extension, Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, request::Parts},
+};
+use selena_core::identity::Caller;
+use serde_json::{Value, json};
+
+use crate::{body::JsonBody, context::Context, error::Failure};
+
+/// What the agent proves itself with.
+const SECRET: &str = "x-agent-secret";
+
+/// The request is the agent's: asked before its body is read.
+pub(crate) struct Agent;
+
+impl FromRequestParts<Context> for Agent {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Failure> {
+        context.api.check_agent(&context.origin, secret(&parts.headers))?;
+        Ok(Self)
+    }
+}
+
+pub(crate) async fn status(State(context): State<Context>) -> Json<Value> {
+    Json(context.api.integrity().status())
+}
+
+pub(crate) async fn violation(
+    _agent: Agent,
+    State(context): State<Context>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    context.api.report_violation(&body).await?;
+    Ok(Json(json!({ "acknowledged": true })))
+}
+
+pub(crate) async fn restored(
+    _agent: Agent,
+    State(context): State<Context>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    context.api.report_restored(&body).await;
+    Ok(Json(json!({ "acknowledged": true })))
+}
+
+pub(crate) async fn exit_safe_mode(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+) -> Result<StatusCode, Failure> {
+    context.api.exit_safe_mode(&caller).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The header, if it is there exactly once.
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let mut all = headers.get_all(SECRET).iter();
+    match (all.next(), all.next()) {
+        (Some(secret), None) => secret.to_str().ok(),
+        _ => None,
+    }
+}
