@@ -45,7 +45,8 @@ impl Modules {
         }
         let existing = self.slot(&name).ok();
         let records = self.records();
-        check_against(&records, existing.as_ref().map(|slot| slot.record()).as_ref(), manifest)?;
+        check_against(existing.as_ref().map(|slot| slot.record()).as_ref(), manifest)?;
+        self.check_dependencies(manifest)?;
         let port = manifest.port;
         let port_taken = records.iter().any(|other| port.is_some() && other.port == port && other.name != name)
             || claims.values().any(|taken| port.is_some() && taken.port == port)
@@ -72,11 +73,7 @@ impl Modules {
     }
 }
 
-pub(super) fn check_against(
-    records: &[ModuleRecord],
-    existing: Option<&ModuleRecord>,
-    manifest: &Manifest,
-) -> Result<(), ApiError> {
+pub(super) fn check_against(existing: Option<&ModuleRecord>, manifest: &Manifest) -> Result<(), ApiError> {
     let conflict = |code, detail| Err(ApiError::Conflict { code, detail });
     match existing {
         Some(old) if matches!(old.state, ModuleState::Removed | ModuleState::Validating) => {
@@ -93,13 +90,6 @@ pub(super) fn check_against(
             return conflict("manifest_version", detail);
         }
         _ => {}
-    }
-    let there = |name: &ModuleName, needed: &semver::VersionReq| {
-        records.iter().any(|record| record.name == *name && needed.matches(&record.version))
-    };
-    if let Some((name, needed)) = manifest.dependencies.iter().find(|(name, needed)| !there(name, needed)) {
-        let detail = format!("it needs module `{name}` {needed}: install that first");
-        return Err(ApiError::Unprocessable { code: "manifest_dependency".to_owned(), detail });
     }
     Ok(())
 }

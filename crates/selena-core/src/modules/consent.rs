@@ -63,7 +63,11 @@ impl Modules {
                     let granted = rights::asked(&modules.manifest(&record)?);
                     let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
                     modules.store(&slot, ready, Vec::new()).await?;
-                    modules.start_locked(&slot, &mut live, true).await?;
+                    match modules.start_locked(&slot, &mut live, true).await {
+                        // It is granted, and starts by itself when what it needs is there.
+                        Err(ApiError::Conflict { code: "dependency_not_ready", .. }) => {}
+                        started => started?,
+                    }
                 }
             }
             let record = slot.record();

@@ -136,7 +136,8 @@ impl Modules {
             drop(live);
             return self.install_new(staged, claim.uid).await;
         }
-        check_against(&self.records(), Some(&record), &staged.manifest)?;
+        check_against(Some(&record), &staged.manifest)?;
+        self.check_dependencies(&staged.manifest)?;
         if record.state == ModuleState::AwaitingConsent && live.active.is_none() {
             // It was never granted anything, so the later upload replaces it.
             self.erase(&slot, &mut live).await?;
@@ -193,6 +194,11 @@ impl Modules {
             let ready = ModuleRecord { state: ModuleState::Ready, ..record };
             self.save(slot, ready.clone(), vec![("module.installed", about(&ready, None))]).await?;
             return Ok(installed(&ready, None));
+        }
+        if let Some(why) = self.waits_for(&record) {
+            let waiting = ModuleRecord { state: ModuleState::Ready, error: Some(why), ..record };
+            self.save(slot, waiting.clone(), vec![("module.installed", about(&waiting, None))]).await?;
+            return Ok(installed(&waiting, None));
         }
         self.show(&record.name, ModuleState::Validating, "the module is started", 85);
         let (active, up) = self.bring_up(&record).await?;

@@ -24,6 +24,7 @@ impl Modules {
         self.parts.api.record("module_start", who, name.as_str());
         let modules = self.clone();
         self.finish(async move {
+            modules.start_needs(&slot.record().name).await;
             let mut live = slot.live.lock().await;
             modules.start_locked(&slot, &mut live, true).await?;
             Ok(slot.record().state)
@@ -41,8 +42,11 @@ impl Modules {
         self.parts.api.record("module_stop", who, name.as_str());
         let modules = self.clone();
         self.finish(async move {
+            modules.hold_dependents(&slot.record().name, "stopped").await?;
             let mut live = slot.live.lock().await;
             modules.stop_locked(&slot, &mut live).await?;
+            // One that was started again meanwhile stops too.
+            modules.hold_dependents(&slot.record().name, "stopped").await?;
             Ok(slot.record().state)
         })
         .await
@@ -124,6 +128,10 @@ impl Modules {
         if on_request {
             slot.set_record(ModuleRecord { wanted: true, crashes: Vec::new(), ..slot.record() });
         }
+        if let Some(why) = self.waits_for(&slot.record()) {
+            self.save_waiting(slot, why.clone()).await?;
+            return Err(ApiError::Conflict { code: "dependency_not_ready", detail: why });
+        }
         let started = self.start_quietly(slot, live).await;
         if let Err(error) = &started {
             self.save_failed_start(slot, error).await;
@@ -161,8 +169,21 @@ impl Modules {
     /// Ends all runs, for the hub's own end; what is stored stays as it is. Takes at most `limit`.
     pub async fn shut_down(&self, limit: Duration) {
         self.shutdown.cancel();
+        let all = async {
+            for level in self.stop_order() {
+                self.stop_together(level).await;
+            }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("modules did not stop in time; they are replaced at the next start");
+        }
+    }
+}
+
+impl Modules {
+    async fn stop_together(&self, slots: Vec<Arc<Slot>>) {
         let mut ends = JoinSet::new();
-        for slot in self.all_slots() {
+        for slot in slots {
             let (api, sandbox, calls) = (self.parts.api.clone(), self.parts.sandbox.clone(), self.parts.calls.clone());
             ends.spawn(async move {
                 // One that is being started or installed has its lock taken: its container is replaced at the next start.
@@ -171,15 +192,10 @@ impl Modules {
                 sandbox.stop(&active.run.run, super::launch::STOP_GRACE).await
             });
         }
-        let all = async {
-            while let Some(outcome) = ends.join_next().await {
-                if let Ok(Err(error)) = outcome {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a container was not stopped");
-                }
+        while let Some(outcome) = ends.join_next().await {
+            if let Ok(Err(error)) = outcome {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a container was not stopped");
             }
-        };
-        if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!("modules did not stop in time; they are replaced at the next start");
         }
     }
 }

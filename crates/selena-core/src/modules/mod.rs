@@ -7,6 +7,7 @@ mod claims;
 mod command;
 mod config;
 mod consent;
+mod dependencies;
 mod exits;
 mod health;
 mod install;
@@ -259,7 +260,9 @@ impl Modules {
             self.end_or_later(&active).await;
             return Err(error);
         }
+        let name = active.run.name.clone();
         self.supervise(slot, live, active);
+        self.start_dependents(&name);
         Ok(())
     }
 }

@@ -133,7 +133,7 @@ impl Modules {
         }
     }
 
-    fn should_run(&self, record: &ModuleRecord) -> bool {
+    pub(super) fn should_run(&self, record: &ModuleRecord) -> bool {
         use ModuleState::{Error, Ready, Running};
         record.wanted
             && record.runtime_mode == RuntimeMode::AlwaysOn
@@ -147,6 +147,11 @@ impl Modules {
         self.tasks.spawn(async move {
             let mut live = slot.live.lock().await;
             if live.active.is_some() || live.retry.is_some() || !modules.should_run(&slot.record()) {
+                return;
+            }
+            if let Some(why) = modules.waits_for(&slot.record()) {
+                let outcome = modules.save_waiting(&slot, why).await;
+                modules.log_unsaved(&slot, outcome);
                 return;
             }
             if let Err(error) = modules.start_locked(&slot, &mut live, false).await {

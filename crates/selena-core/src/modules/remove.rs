@@ -23,6 +23,7 @@ impl Modules {
         self.parts.api.record("module_remove", who, name.as_str());
         let modules = self.clone();
         self.finish(async move {
+            modules.hold_dependents(&slot.record().name, "removed").await?;
             let mut live = slot.live.lock().await;
             modules.remove_locked(&slot, &mut live).await
         })

@@ -125,6 +125,11 @@ impl Modules {
             self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
             return Ok(installed(&new, None));
         }
+        if let Some(why) = self.waits_for(&new) {
+            let new = ModuleRecord { state: ModuleState::Ready, error: Some(why), ..new };
+            self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
+            return Ok(installed(&new, None));
+        }
         self.show(&new.name, ModuleState::Validating, "the new version is started", 85);
         let (active, up) = self.bring_up(&new).await?;
         let events = vec![("module.updated", about(&up, None)), ("module.started", about(&up, None))];
