@@ -95,3 +95,26 @@ fn e01_a_module_that_floods_is_limited_and_another_ones_events_arrive() {
         .collect();
     assert_eq!(json!(order), json!((0..20).collect::<Vec<_>>()), "in order");
 }
+
+#[test]
+fn e02_a_module_may_send_so_many_bytes_and_no_more() {
+    let hub = Hub::start();
+    let module = hub.install(&Package::probe("wordy", 8100));
+    let core = module.core();
+    // Each is refused for its name, and counted all the same.
+    let large = json!({ "name": "x".repeat(1000 * 1000), "type": "sensor", "protocol": "test" });
+    let begun = Instant::now();
+    let mut passed = 0;
+    wait::until("it has sent what it may", 60, || {
+        let answer = core.post("/devices", &large);
+        assert!(matches!(answer.status, 422 | 429), "{answer:?}");
+        passed += u64::from(answer.status == 422);
+        answer.status == 429
+    });
+    // 16 MiB at once, and 4 MiB a second since.
+    let most = 17 + 5 * (begun.elapsed().as_secs() + 1);
+    assert!((16..=most).contains(&passed), "{passed} passed in {:?}", begun.elapsed());
+    let _small = core.get("/health").expect(200);
+    wait::until("it may send again", 20, || core.post("/devices", &large).status == 422);
+    assert!(!hub.audit("rate_limited").is_empty());
+}

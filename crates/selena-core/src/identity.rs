@@ -10,12 +10,20 @@ use std::{
 
 use selena_types::{ManifestEvents, ModuleName, ModulePort, ModuleType, Permission, Secret, TokenHash};
 
-use crate::{ApiError, ports::RunId, rate_limit::SlidingWindow, token};
+use crate::{
+    ApiError,
+    ports::RunId,
+    rate_limit::{ByteBucket, ByteRate, SlidingWindow},
+    token,
+};
 
 /// Requests a second that one token may make.
 pub const TOKEN_REQUESTS_PER_SEC: usize = 100;
 /// Requests a second without a valid token that one listener takes.
 pub const ANONYMOUS_REQUESTS_PER_SEC: usize = 20;
+
+/// Bytes of bodies that one module may send: 16 MiB at once, 4 MiB a second in the long run.
+const MODULE_BYTES: ByteRate = ByteRate { burst: 16 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
 
 /// Where a request came in.
 #[derive(Clone, Debug)]
@@ -70,6 +78,7 @@ pub struct ModuleRun {
     boot: Mutex<Option<Secret>>,
     live: AtomicBool,
     limit: SlidingWindow,
+    bytes: ByteBucket,
     anonymous: SlidingWindow,
 }
 
@@ -105,6 +114,7 @@ impl ModuleRun {
             boot: Mutex::new(Some(new.boot)),
             live: AtomicBool::new(true),
             limit: SlidingWindow::new(limits.per_token()),
+            bytes: ByteBucket::new((limits == RequestLimits::Protocol).then_some(MODULE_BYTES)),
             anonymous: SlidingWindow::new(limits.anonymous()),
         }
     }
@@ -192,6 +202,17 @@ impl Caller {
             Self::Module(run) => run.module_type == ModuleType::System,
             Self::Development => true,
             Self::Anonymous | Self::Person { .. } => false,
+        }
+    }
+
+    /// Counts the bytes of a body that came with the request.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] if a module sends more than it may.
+    pub fn count_bytes(&self, bytes: usize) -> Result<(), ApiError> {
+        match self {
+            Self::Module(run) if !run.bytes.pass(bytes) => Err(ApiError::RateLimited),
+            _ => Ok(()),
         }
     }
 

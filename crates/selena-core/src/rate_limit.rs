@@ -1,4 +1,4 @@
-//! How many requests a second are taken (protocol, section 5).
+//! How many requests a second are taken (protocol, section 5), and how many bytes.
 
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
@@ -35,6 +35,48 @@ impl SlidingWindow {
     }
 }
 
+/// A bucket of bytes that fills again at a steady rate: what a module sends ends on the disk, and 100 requests a second
+/// of 1 MiB each would wear it out.
+#[derive(Debug)]
+pub(crate) struct ByteBucket {
+    /// `None`: no limit.
+    rate: Option<ByteRate>,
+    left: Mutex<(f64, Instant)>,
+}
+
+/// How much passes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct ByteRate {
+    /// At once, in bytes.
+    pub(crate) burst: u32,
+    /// In the long run, in bytes a second.
+    pub(crate) per_second: u32,
+}
+
+impl ByteBucket {
+    /// A full bucket.
+    #[must_use]
+    pub(crate) fn new(rate: Option<ByteRate>) -> Self {
+        let full = rate.map_or(0.0, |rate| f64::from(rate.burst));
+        Self { rate, left: Mutex::new((full, Instant::now())) }
+    }
+
+    /// Whether so many bytes pass now. What does not pass is not counted.
+    pub(crate) fn pass(&self, bytes: usize) -> bool {
+        let Some(rate) = self.rate else { return true };
+        let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
+        let mut left = self.left.lock().expect("nothing panics while it holds the bucket");
+        let now = Instant::now();
+        let filled = left.0 + now.duration_since(left.1).as_secs_f64() * f64::from(rate.per_second);
+        *left = (filled.min(f64::from(rate.burst)), now);
+        if bytes > left.0 {
+            return false;
+        }
+        left.0 -= bytes;
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +100,17 @@ mod tests {
         tokio::time::advance(Duration::from_millis(400)).await;
         assert!(window.pass(), "the first is a second old");
         assert!(!window.pass(), "the second is 400 ms old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bucket_lets_a_burst_pass_and_then_its_rate() {
+        let bucket = ByteBucket::new(Some(ByteRate { burst: 1000, per_second: 100 }));
+        assert!(bucket.pass(600) && bucket.pass(400) && !bucket.pass(1));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!bucket.pass(201), "what does not pass is not counted");
+        assert!(bucket.pass(200) && !bucket.pass(1));
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(!bucket.pass(1001) && bucket.pass(1000), "it holds no more than its burst");
     }
 
     #[tokio::test]

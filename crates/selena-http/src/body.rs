@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use selena_core::identity::Caller;
 use selena_types::{Problems, json};
 use serde_json::Value;
 
@@ -26,7 +27,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let caller = request.extensions().get::<Caller>().cloned();
         let text = read(request.into_body()).await?;
+        if let Some(caller) = caller {
+            caller.count_bytes(text.len())?;
+        }
         match json::parse(&text) {
             Ok(value) => Ok(Self(value)),
             Err(error) => Err(Problems::one(["body".into()], "json_invalid", error.to_string()).into()),

@@ -97,12 +97,13 @@ impl Modules {
     }
 
     /// Steps 1 and 2: unpack, and validate the manifest.
-    async fn check(self: &Arc<Self>, upload: Upload) -> Result<Staged, ApiError> {
+    async fn check(self: &Arc<Self>, mut upload: Upload) -> Result<Staged, ApiError> {
         let modules = self.clone();
         let (upload, unpacked) = blocking(move || {
             let zip = File::open(upload.zip_path())?;
             let unpacked = modules.parts.packages.unpack(&zip, &upload.package_dir());
             remove_all(&upload.zip_path())?;
+            upload.arrival = None;
             Ok((upload, unpacked))
         })
         .await?;

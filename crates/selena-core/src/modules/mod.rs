@@ -55,6 +55,8 @@ use exits::Exits;
 use progress::Progresses;
 use slot::{Active, Live, Slot};
 
+/// How many packages arrive and are unpacked at the same time; the next one waits.
+const ARRIVALS_AT_ONCE: usize = 16;
 /// How many modules are started at the same time.
 const STARTS_AT_ONCE: usize = 4;
 
@@ -113,6 +115,7 @@ pub struct Modules {
     progress: Progresses,
     exits: Exits,
     starts: Semaphore,
+    arrivals: Arc<Semaphore>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
@@ -135,6 +138,7 @@ impl Modules {
             progress: Progresses::default(),
             exits: Exits::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
+            arrivals: Arc::new(Semaphore::new(ARRIVALS_AT_ONCE)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

@@ -11,6 +11,7 @@ use std::{
 };
 
 use selena_types::{Manifest, ModuleName, Problem};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -26,6 +27,8 @@ pub struct Upload {
     dir: PathBuf,
     /// Whether it outlives the hub: an update that waits for a person.
     kept: bool,
+    /// Its place among those that arrive; given up once it is unpacked.
+    pub(super) arrival: Option<OwnedSemaphorePermit>,
     /// When the hub ends, what it leaves tells the next start what was under way.
     shutdown: CancellationToken,
 }
@@ -79,18 +82,19 @@ impl Staged {
 }
 
 impl Modules {
-    /// A place for a package that is about to arrive.
+    /// A place for a package that is about to arrive; waits while too many do.
     ///
     /// # Errors
     /// [`ApiError::DiskFull`], or the disk's.
     pub async fn new_upload(&self) -> Result<Upload, ApiError> {
         let dir = self.dir("staging").join(Uuid::new_v4().to_string());
         let shutdown = self.shutdown.clone();
+        let arrival = Some(self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?);
         blocking(move || {
             fs::create_dir_all(dir.join("package"))?;
             // The module's own user has to read it, whatever the hub's umask is.
             fs::set_permissions(dir.join("package"), fs::Permissions::from_mode(0o755))?;
-            Ok(Upload { dir, kept: false, shutdown })
+            Ok(Upload { dir, kept: false, arrival, shutdown })
         })
         .await
     }
@@ -134,7 +138,7 @@ impl Modules {
             move_durably(&from, &to.join("package"))
         })
         .await?;
-        staged.upload = Upload { dir, kept: true, shutdown: self.shutdown.clone() };
+        staged.upload = Upload { dir, kept: true, arrival: None, shutdown: self.shutdown.clone() };
         Ok(staged)
     }
 
@@ -150,7 +154,7 @@ impl Modules {
 
     /// An update that waits for a person since before this start of the hub.
     pub(super) fn read_waiting(&self, name: &ModuleName) -> Option<Staged> {
-        let upload = Upload { dir: self.pending_dir(name), kept: true, shutdown: self.shutdown.clone() };
+        let upload = Upload { dir: self.pending_dir(name), kept: true, arrival: None, shutdown: self.shutdown.clone() };
         let text = fs::read(upload.package_dir().join("manifest.json")).ok()?;
         let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
         let has_main_py = upload.package_dir().join("main.py").is_file();
