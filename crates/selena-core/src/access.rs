@@ -32,6 +32,7 @@ pub enum Operation {
     ModuleGet,
     ModuleStart,
     ModuleRestart,
+    ModuleRollback,
     ModuleRemove,
     ModuleLogs,
     ModuleStatusStream,
@@ -128,6 +129,7 @@ impl Operation {
         Self::ModuleGet,
         Self::ModuleStart,
         Self::ModuleRestart,
+        Self::ModuleRollback,
         Self::ModuleRemove,
         Self::ModuleLogs,
         Self::ModuleStatusStream,
@@ -170,6 +172,7 @@ impl Operation {
             | Self::ModuleGet
             | Self::ModuleStart
             | Self::ModuleRestart
+            | Self::ModuleRollback
             | Self::ModuleRemove
             | Self::ModuleLogs
             | Self::ModuleStatusStream

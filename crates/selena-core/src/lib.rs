@@ -28,8 +28,8 @@ pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
-    Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
-    Upload,
+    Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
+    PreviousVersion, Progress, TrialReport, Upload,
 };
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

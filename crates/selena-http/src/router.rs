@@ -79,6 +79,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::ModuleStart,        POST,   "/modules/{name}/start",         modules::start),
         route(Op::ModuleStop,         POST,   "/modules/{name}/stop",          modules::stop),
         route(Op::ModuleRestart,      POST,   "/modules/{name}/restart",       modules::restart),
+        route(Op::ModuleRollback,     POST,   "/modules/{name}/rollback",      modules::rollback),
         route(Op::ModuleLogs,         GET,    "/modules/{name}/logs",          modules::logs),
         route(Op::ModuleStatusStream, GET,    "/modules/{name}/status/stream", modules::status_stream),
         route(Op::ModuleConfigGet,    GET,    "/modules/{name}/config",        modules::config),

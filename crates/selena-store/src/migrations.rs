@@ -96,6 +96,11 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (module, key)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE modules ADD COLUMN previous TEXT;
+    ALTER TABLE modules ADD COLUMN on_probation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE modules ADD COLUMN last_update TEXT;
+",
 ];
 
 /// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive

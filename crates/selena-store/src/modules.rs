@@ -10,7 +10,7 @@ use crate::error::{failed, unreadable};
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreError> {
     let failed = failed("reading modules");
     let sql = "SELECT name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid, wanted,
-        webhook_secret, token, granted, installed_at, started_at, report, crashes FROM modules ORDER BY name";
+        webhook_secret, token, granted, installed_at, started_at, report, crashes, previous, on_probation, last_update FROM modules ORDER BY name";
     let mut statement = connection.prepare(sql).map_err(&failed)?;
     let modules = statement.query_map([], module).map_err(&failed)?;
     modules.collect::<Result<_, _>>().map_err(&failed)
@@ -19,14 +19,16 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreErr
 pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), StoreError> {
     let failed = failed("writing a module");
     let sql = "INSERT INTO modules (name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid,
-            wanted, webhook_secret, token, granted, installed_at, started_at, report, crashes)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+            wanted, webhook_secret, token, granted, installed_at, started_at, report, crashes,
+            previous, on_probation, last_update)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
         ON CONFLICT (name) DO UPDATE SET version = excluded.version, type = excluded.type,
             runtime_mode = excluded.runtime_mode, manifest = excluded.manifest, has_main_py = excluded.has_main_py,
             state = excluded.state, error = excluded.error, port = excluded.port, uid = excluded.uid,
             wanted = excluded.wanted, webhook_secret = excluded.webhook_secret, token = excluded.token,
             granted = excluded.granted, installed_at = excluded.installed_at, started_at = excluded.started_at, report = excluded.report,
-            crashes = excluded.crashes";
+            crashes = excluded.crashes, previous = excluded.previous, on_probation = excluded.on_probation,
+            last_update = excluded.last_update";
     let crashes: Vec<_> = module.crashes.iter().map(|at| at.as_microsecond()).collect();
     connection
         .execute(
@@ -50,6 +52,9 @@ pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), 
                 module.started_at.map(Timestamp::as_microsecond),
                 module.report.as_ref().map(|report| serde_json::json!(report).to_string()),
                 serde_json::json!(crashes).to_string(),
+                module.previous.as_ref().map(|previous| serde_json::json!(previous).to_string()),
+                module.on_probation,
+                module.last_update.as_ref().map(|update| serde_json::json!(update).to_string()),
             ],
         )
         .map_err(failed)?;
@@ -65,7 +70,6 @@ fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
     let text = |column: usize| row.get::<_, String>(column);
     let port: Option<u16> = row.get(8)?;
     let started_at: Option<i64> = row.get(15)?;
-    let report: Option<String> = row.get(16)?;
     let crashes: Vec<i64> = serde_json::from_str(&text(17)?).map_err(|error| unreadable(17, error))?;
     Ok(ModuleRecord {
         name: text(0)?.parse().map_err(|error| unreadable(0, error))?,
@@ -84,12 +88,18 @@ fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
         granted: serde_json::from_str(&text(13)?).map_err(|error| unreadable(13, error))?,
         installed_at: micros(14, row.get(14)?)?,
         started_at: started_at.map(|at| micros(15, at)).transpose()?,
-        report: report
-            .map(|report| serde_json::from_str(&report))
-            .transpose()
-            .map_err(|error| unreadable(16, error))?,
+        report: json(row, 16)?,
         crashes: crashes.into_iter().map(|at| micros(17, at)).collect::<Result<_, _>>()?,
+        previous: json(row, 18)?,
+        on_probation: row.get(19)?,
+        last_update: json(row, 20)?,
     })
+}
+
+/// A value that is kept as JSON, if there is one.
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(column, error))
 }
 
 fn micros(column: usize, at: i64) -> rusqlite::Result<Timestamp> {

@@ -108,6 +108,9 @@ impl Guest {
             started_at: None,
             report: None,
             crashes: Vec::new(),
+            previous: None,
+            on_probation: false,
+            last_update: None,
         }
     }
 }

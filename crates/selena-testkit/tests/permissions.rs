@@ -70,6 +70,7 @@ const TABLE: &[Row] = &[
     ("DELETE", "/modules/install",        Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/start",    Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/restart",  Never, Never, Never, Always, Always),
+    ("POST",   "/modules/other/rollback", Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/command",  Never, Never, Never, Always, Always),
     ("GET",    "/modules/other/logs",     Never, Never, Never, Always, Always),
     ("GET",    "/modules/other/status/stream", Never, Never, Never, Always, Always),

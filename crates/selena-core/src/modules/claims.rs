@@ -48,16 +48,7 @@ impl Modules {
         check_against(existing.as_ref().map(|slot| slot.record()).as_ref(), manifest)?;
         self.check_dependencies(manifest)?;
         let port = manifest.port;
-        let port_taken = records.iter().any(|other| port.is_some() && other.port == port && other.name != name)
-            || claims.values().any(|taken| port.is_some() && taken.port == port)
-            || self
-                .all_slots()
-                .iter()
-                .any(|slot| port.is_some() && slot.waiting_port() == port && slot.record().name != name);
-        if port_taken {
-            let detail = format!("another module has port {} already", port.map(ModulePort::get).unwrap_or_default());
-            return Err(ApiError::Conflict { code: "port_taken", detail });
-        }
+        check_port_in(&claims, &self.all_slots(), &name, port)?;
         let used = |uid: &u32| {
             records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid)
         };
@@ -67,10 +58,41 @@ impl Modules {
         Ok((Claim { modules: self.clone(), name, uid }, existing))
     }
 
+    /// Refuses a version whose port another module has, or whose name is being installed.
+    pub(super) fn check_port(&self, name: &ModuleName, port: Option<ModulePort>) -> Result<(), ApiError> {
+        let claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        if claims.contains_key(name) {
+            let detail = format!("`{name}` is being installed: wait for it to end");
+            return Err(ApiError::Conflict { code: "install_in_progress", detail });
+        }
+        check_port_in(&claims, &self.all_slots(), name, port)
+    }
+
     /// Whether a package of this name is being installed.
     pub(super) fn is_claimed(&self, name: &ModuleName) -> bool {
         self.claims.lock().expect("nothing panics while it holds the claims").contains_key(name)
     }
+}
+
+/// A port is taken by a module, by an install under way, by an update that waits for a person, and by the version
+/// before of one that is on probation.
+fn check_port_in(
+    claims: &Claims,
+    slots: &[Arc<Slot>],
+    name: &ModuleName,
+    port: Option<ModulePort>,
+) -> Result<(), ApiError> {
+    let Some(port) = port else { return Ok(()) };
+    let has = |slot: &Arc<Slot>| {
+        let record = slot.record();
+        let before = record.previous.as_ref().filter(|_| record.on_probation).and_then(|previous| previous.port);
+        record.name != *name && [record.port, slot.waiting_port(), before].contains(&Some(port))
+    };
+    if slots.iter().any(has) || claims.values().any(|taken| taken.port == Some(port)) {
+        let detail = format!("another module has port {} already", port.get());
+        return Err(ApiError::Conflict { code: "port_taken", detail });
+    }
+    Ok(())
 }
 
 pub(super) fn check_against(existing: Option<&ModuleRecord>, manifest: &Manifest) -> Result<(), ApiError> {

@@ -229,6 +229,9 @@ impl Modules {
             started_at: None,
             report: staged.report.clone(),
             crashes: Vec::new(),
+            previous: None,
+            on_probation: false,
+            last_update: None,
         };
         let secret = token::new_webhook_secret()?;
         let sealed = self.parts.sealer.seal(&secret_context(&record), secret.expose().as_bytes());

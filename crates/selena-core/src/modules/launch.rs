@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ModuleRecord, Modules, about,
-    recover::restore_previous,
     slot::{Active, Slot},
     staging::blocking,
 };
@@ -129,22 +128,19 @@ impl Modules {
 
     /// Whether the package that lies there is the stored one: after an update that could not be undone it may not be.
     async fn check_package(&self, record: &ModuleRecord) -> Result<(), ApiError> {
-        let (data, record) = (self.parts.config.data_dir.clone(), record.clone());
+        let (shelf, stored) = (self.shelf(&record.name), record.manifest.clone());
+        let previous = record.previous.as_ref().map(|previous| previous.manifest.clone());
         let is_stored = blocking(move || {
-            let manifest = data.join("modules").join(record.name.as_str()).join("manifest.json");
-            let lies_there = || std::fs::read_to_string(&manifest).is_ok_and(|text| text == record.manifest);
-            if !lies_there() {
-                restore_previous(&data, &record.name)?;
+            if !shelf.holds(&stored) {
+                shelf.put_back(previous.as_deref())?;
             }
-            Ok(if lies_there() { None } else { Some(record.name) })
+            Ok(shelf.holds(&stored))
         });
-        match is_stored.await? {
-            None => Ok(()),
-            Some(name) => {
-                let detail = "its files are not those of the stored version: install it again".to_owned();
-                Err(ApiError::Container { name, code: "package_mismatch", detail })
-            }
+        if is_stored.await? {
+            return Ok(());
         }
+        let detail = "its files are not those of the stored version: install it again".to_owned();
+        Err(ApiError::Container { name: record.name.clone(), code: "package_mismatch", detail })
     }
 
     /// Ends a run: its token, its subscriptions, its listener, its container.

@@ -3,6 +3,7 @@
 //! What a module is lies in the store; what runs of it lies in its [`slot::Slot`], whose lock serialises all that is done
 //! to one module and never holds up another one.
 
+mod aside;
 mod claims;
 mod command;
 mod config;
@@ -47,7 +48,7 @@ use crate::{
 
 pub use install::{Installed, Installing};
 pub use progress::Progress;
-pub use record::{ModuleRecord, TrialReport};
+pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
 pub use staging::Upload;
 
 use claims::Claims;

@@ -45,6 +45,67 @@ pub struct ModuleRecord {
     pub report: Option<TrialReport>,
     /// When it crashed in the last 10 minutes, oldest first.
     pub crashes: Vec<Timestamp>,
+    /// The version before, if one is kept: see [`crate::Modules::roll_back`].
+    pub previous: Option<PreviousVersion>,
+    /// Whether it was updated and did not run for a minute since.
+    pub on_probation: bool,
+    /// The last update, done or undone.
+    pub last_update: Option<LastUpdate>,
+}
+
+/// What the store keeps of the version before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PreviousVersion {
+    pub version: Version,
+    pub runtime_mode: RuntimeMode,
+    pub manifest: String,
+    pub has_main_py: bool,
+    pub port: Option<ModulePort>,
+    pub granted: Value,
+    pub report: Option<TrialReport>,
+}
+
+impl PreviousVersion {
+    /// What is kept of a version.
+    #[must_use]
+    pub fn of(record: &ModuleRecord) -> Self {
+        Self {
+            version: record.version.clone(),
+            runtime_mode: record.runtime_mode,
+            manifest: record.manifest.clone(),
+            has_main_py: record.has_main_py,
+            port: record.port,
+            granted: record.granted.clone(),
+            report: record.report.clone(),
+        }
+    }
+
+    /// The module as it was in this version; what does not depend on the version is as it is now.
+    pub(super) fn restored(self, now: ModuleRecord) -> ModuleRecord {
+        ModuleRecord {
+            version: self.version,
+            runtime_mode: self.runtime_mode,
+            manifest: self.manifest,
+            has_main_py: self.has_main_py,
+            port: self.port,
+            granted: self.granted,
+            report: self.report,
+            ..now
+        }
+    }
+}
+
+/// How the last update of a module went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastUpdate {
+    /// The version that ran.
+    pub from: Version,
+    /// The version that runs since; the same one if the update was undone.
+    pub to: Version,
+    /// When.
+    pub at: Timestamp,
+    /// Why it was undone or rolled back, for people; none after an update that went well.
+    pub reason: Option<String>,
 }
 
 /// What the trial of a package saw (protocol, section 2, step 3).
@@ -84,6 +145,8 @@ impl ModuleRecord {
         details["started_at"] = serde_json::json!(self.started_at);
         details["permissions"] = self.manifest_field("permissions");
         details["report"] = serde_json::json!(self.report);
+        details["previous_version"] = serde_json::json!(self.previous.as_ref().map(|previous| &previous.version));
+        details["last_update"] = serde_json::json!(self.last_update);
         details["publisher"] = Value::Null;
         details
     }

@@ -5,17 +5,16 @@ use std::{fs, io, path::Path};
 use selena_types::ModuleName;
 
 use super::{
-    ModuleRecord, Modules,
+    Modules,
+    aside::Shelf,
     staging::{blocking, move_durably, remove_all},
 };
 use crate::ApiError;
 
 /// Marks a data directory as a hub's own, so that nothing of anybody else is ever touched.
 const MARKER: &str = ".selena-hub";
-/// Says of a version that was laid aside that it had no data.
-pub(super) const NO_DATA: &str = "no-data";
 /// The directories the hub makes, and wipes or tidies at its start.
-const OWN: [&str; 5] = ["staging", "modules", "volumes", "previous", "pending"];
+const OWN: [&str; 6] = ["staging", "modules", "volumes", "aside", "previous", "pending"];
 
 impl Modules {
     /// Makes the directories, undoes updates that were cut, and wipes uploads.
@@ -35,9 +34,12 @@ impl Modules {
                 fs::create_dir_all(data.join(dir))?;
             }
             for record in &records {
-                recover_update(&data, record)?;
+                let previous = record.previous.as_ref().map(|previous| previous.manifest.as_str());
+                Shelf::new(&data, &record.name).recover(&record.manifest, previous)?;
             }
-            for (dir, suffix) in [("modules", ""), ("volumes", ".ext4"), ("previous", ""), ("pending", "")] {
+            for (dir, suffix) in
+                [("modules", ""), ("volumes", ".ext4"), ("aside", ""), ("previous", ""), ("pending", "")]
+            {
                 let known =
                     |name: &str| records.iter().any(|record| name.strip_suffix(suffix) == Some(record.name.as_str()));
                 lay_aside_unknown(&data, dir, known)?;
@@ -72,35 +74,6 @@ fn names_in(staging: &Path) -> Vec<ModuleName> {
     entries.filter_map(manifest).filter_map(name).collect()
 }
 
-/// An update that was cut either was stored, then the version before goes; or not, then it comes back.
-fn recover_update(data: &Path, record: &ModuleRecord) -> io::Result<()> {
-    let package = data.join("modules").join(record.name.as_str());
-    let stored = |dir: &Path| fs::read_to_string(dir.join("manifest.json")).is_ok_and(|text| text == record.manifest);
-    if !stored(&package) {
-        restore_previous(data, &record.name)?;
-    }
-    remove_all(&data.join("previous").join(record.name.as_str()))
-}
-
-/// Puts the version before and its data back, if it is laid aside. The package comes last: as long as it is there,
-/// this is not over, and can be done again.
-pub(super) fn restore_previous(data: &Path, name: &ModuleName) -> io::Result<()> {
-    let previous = data.join("previous").join(name.as_str());
-    let (old_package, old_data) = (previous.join("package"), previous.join("data.ext4"));
-    if !old_package.exists() {
-        return Ok(());
-    }
-    let volume = data.join("volumes").join(format!("{name}.ext4"));
-    if old_data.exists() {
-        move_durably(&old_data, &volume)?;
-    } else if previous.join(NO_DATA).exists() {
-        remove_all(&volume)?;
-    }
-    let package = data.join("modules").join(name.as_str());
-    remove_all(&package)?;
-    move_durably(&old_package, &package)
-}
-
 /// What the store knows nothing of is laid aside and not deleted: perhaps it is the store that was lost.
 fn lay_aside_unknown(data: &Path, dir: &str, known: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(data.join(dir))? {
@@ -126,29 +99,6 @@ mod tests {
             fs::create_dir_all(path.parent().expect("a parent")).expect("made");
             fs::write(path, text).expect("written");
         }
-    }
-
-    #[test]
-    fn w02_a_rollback_that_was_cut_is_finished_with_the_old_data() {
-        let name: ModuleName = "m1".parse().expect("a name");
-        let dir = tempfile::tempdir().expect("a directory");
-        let data = dir.path();
-        tree(
-            data,
-            &[
-                ("previous/m1/package/manifest.json", "old"),
-                ("previous/m1/data.ext4", "old data"),
-                ("modules/m1/manifest.json", "new"),
-                ("volumes/m1.ext4", "new data"),
-            ],
-        );
-        // Cut after the data came back: the package is still laid aside, so it goes on.
-        fs::rename(data.join("previous/m1/data.ext4"), data.join("volumes/m1.ext4")).expect("moved");
-        restore_previous(data, &name).expect("restored");
-        assert_eq!(fs::read_to_string(data.join("modules/m1/manifest.json")).expect("read"), "old");
-        assert_eq!(fs::read_to_string(data.join("volumes/m1.ext4")).expect("read"), "old data");
-        restore_previous(data, &name).expect("again");
-        assert_eq!(fs::read_to_string(data.join("modules/m1/manifest.json")).expect("read"), "old");
     }
 
     #[test]

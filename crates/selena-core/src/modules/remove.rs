@@ -62,8 +62,8 @@ impl Modules {
         self.discard_waiting(slot, live).await;
         self.parts.api.identity().revoke(&name);
         self.parts.sandbox.purge(&name).await.map_err(|error| ApiError::sandbox(&name, error))?;
-        let paths =
-            [self.package_dir(&name), self.data_image(&name), self.previous_dir(&name), self.pending_dir(&name)];
+        let mut paths = vec![self.package_dir(&name), self.data_image(&name), self.pending_dir(&name)];
+        paths.extend(self.shelf(&name).leftovers());
         blocking(move || paths.iter().try_for_each(|path| remove_all(path))).await?;
         let gone = ModuleRecord { state: ModuleState::Removed, ..record };
         let payload = about(&gone, None);

@@ -1,7 +1,7 @@
 //! Directories of the hub: where packages arrive, wait, lie, and keep their data.
 //!
 //! `<data>/modules/<name>/` is the package itself and that directory holds nothing else (protocol, section 2, step 1);
-//! `<data>/volumes/<name>.ext4` its data; `<data>/previous/<name>/` the version before, while an update runs;
+//! `<data>/volumes/<name>.ext4` its data; `<data>/aside/` and `<data>/previous/` are described in [`super::aside`];
 //! `<data>/pending/<name>/` an update that waits for a person; `<data>/staging/<id>/` an upload, wiped at every start.
 
 use std::{
@@ -105,10 +105,6 @@ impl Modules {
 
     pub(super) fn data_image(&self, name: &ModuleName) -> PathBuf {
         self.dir("volumes").join(format!("{name}.ext4"))
-    }
-
-    pub(super) fn previous_dir(&self, name: &ModuleName) -> PathBuf {
-        self.dir("previous").join(name.as_str())
     }
 
     pub(super) fn pending_dir(&self, name: &ModuleName) -> PathBuf {

@@ -33,6 +33,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 impl Modules {
     /// Keeps a run and watches it from now on.
     pub(super) fn supervise(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, active: Active) {
+        self.watch_probation(slot, &active);
         let (modules, slot) = (self.clone(), slot.clone());
         let (run, mut exit, ended) = (active.run.clone(), active.exit.clone(), active.supervision.clone());
         self.tasks.spawn(async move {
@@ -100,6 +101,8 @@ impl Modules {
             let ready = ModuleRecord { state: ModuleState::Ready, error: None, ..record };
             let event = ("module.stopped", about(&ready, Some("it ended by itself")));
             self.save(slot, ready, vec![event]).await
+        } else if self.roll_back_failed(slot, &mut live, &crash.reason()).await {
+            Ok(())
         } else {
             self.count_crash(slot, &mut live, &crash.reason()).await
         };
@@ -159,6 +162,7 @@ impl Modules {
                 let outcome = self.save_held(slot).await;
                 self.log_unsaved(slot, outcome);
             }
+            ApiError::Unhealthy { .. } if Box::pin(self.roll_back_failed(slot, live, &error.to_string())).await => {}
             ApiError::Unhealthy { .. } => {
                 let outcome = self.count_crash(slot, live, &error.to_string()).await;
                 self.log_unsaved(slot, outcome);

@@ -1,18 +1,37 @@
-//! Installing a version over another one: either the new one runs, or the old one does, with its old data.
+//! Installing a version over another one, and going back to the one before: either the new one runs, or the old one
+//! does, with its old data (protocol, section 2, "Update").
+//!
+//! A new version is on probation for its first minute: if it crashes then, the version before comes back by itself.
 
-use std::{fs, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use selena_types::{ModuleState, RuntimeMode};
+use jiff::Timestamp;
+use selena_types::{Manifest, ModuleName, ModuleState, RuntimeMode};
 
 use super::{
-    Installed, ModuleRecord, Modules, about,
+    Installed, LastUpdate, ModuleRecord, Modules, PreviousVersion, about,
+    aside::Shelf,
     install::installed,
-    recover::{NO_DATA, restore_previous},
     rights,
-    slot::{Live, Slot},
-    staging::{Staged, blocking, move_durably, remove_all},
+    slot::{Active, Live, Slot},
+    staging::{Staged, blocking},
 };
 use crate::ApiError;
+
+/// How long a new version has to run before an update counts as done.
+const PROBATION: Duration = Duration::from_secs(60);
+
+/// What takes the place of what runs.
+#[derive(Debug)]
+struct Newcomer<'a> {
+    /// As it will be stored.
+    record: ModuleRecord,
+    manifest: Manifest,
+    /// Its files; `None`: those of the version before.
+    staged: Option<&'a Staged>,
+    /// Why it comes, for its event.
+    reason: Option<String>,
+}
 
 impl Modules {
     /// Updates a module to a staged package that was tried; one that asks for more rights waits for a person.
@@ -48,63 +67,8 @@ impl Modules {
         live: &mut Live,
         staged: &Staged,
     ) -> Result<Installed, ApiError> {
-        let old = slot.record();
-        let was_running = live.active.is_some() || live.retry.is_some();
-        let outcome = match self.halt(live).await {
-            Ok(()) => match self.set_aside(&old).await {
-                Ok(()) => self.place_update(slot, live, staged, &old, was_running).await,
-                Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        match &outcome {
-            Ok(_) => self.drop_previous(staged).await,
-            Err(error) => self.go_back(slot, live, old, was_running, error).await,
-        }
-        outcome
-    }
-
-    async fn halt(&self, live: &mut Live) -> Result<(), ApiError> {
-        if let Some(retry) = live.retry.take() {
-            retry.cancel();
-        }
-        match live.active.take() {
-            Some(active) => self.end(&active).await.map_err(|error| ApiError::sandbox(&active.run.name, error)),
-            None => Ok(()),
-        }
-    }
-
-    /// Copies the old version's data, and moves its package aside: the package last, since it says that all is there.
-    async fn set_aside(&self, old: &ModuleRecord) -> Result<(), ApiError> {
-        let (package, image, previous) =
-            (self.package_dir(&old.name), self.data_image(&old.name), self.previous_dir(&old.name));
-        let (data, name) = (self.parts.config.data_dir.clone(), old.name.clone());
-        blocking(move || {
-            // What an update before could not put back is still the only copy of the old version.
-            restore_previous(&data, &name)?;
-            remove_all(&previous)?;
-            fs::create_dir_all(&previous)?;
-            if image.exists() {
-                fs::copy(&image, previous.join("data.ext4"))?;
-                fs::File::open(previous.join("data.ext4"))?.sync_all()?;
-            } else {
-                fs::write(previous.join(NO_DATA), "")?;
-            }
-            move_durably(&package, &previous.join("package"))
-        })
-        .await
-    }
-
-    async fn place_update(
-        self: &Arc<Self>,
-        slot: &Arc<Slot>,
-        live: &mut Live,
-        staged: &Staged,
-        old: &ModuleRecord,
-        was_running: bool,
-    ) -> Result<Installed, ApiError> {
-        let manifest = &staged.manifest;
-        let new = ModuleRecord {
+        let (old, manifest) = (slot.record(), &staged.manifest);
+        let record = ModuleRecord {
             version: manifest.version.clone(),
             runtime_mode: manifest.runtime_mode,
             manifest: staged.manifest_text.clone(),
@@ -114,42 +78,171 @@ impl Modules {
             granted: rights::asked(manifest),
             crashes: Vec::new(),
             error: None,
+            previous: Some(PreviousVersion::of(&old)),
+            on_probation: true,
+            last_update: Some(LastUpdate::new(&old.version, &manifest.version, None)),
             ..old.clone()
         };
-        self.place(staged).await?;
-        let always_on = new.runtime_mode == RuntimeMode::AlwaysOn;
-        if !(was_running || (new.wanted && always_on)) || !self.is_enabled(&new.name) {
-            // What did not run for an error of the old version may run now.
-            let stale = matches!(new.state, ModuleState::Error | ModuleState::Running);
-            let new = ModuleRecord { state: if stale { ModuleState::Ready } else { new.state }, ..new };
-            self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
-            return Ok(installed(&new, None));
+        let newcomer = Newcomer { record, manifest: manifest.clone(), staged: Some(staged), reason: None };
+        self.switch(slot, live, old, newcomer).await
+    }
+
+    /// Goes back to the version before, with its data as it was when it was replaced; that one is then the version
+    /// before.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`]; 409 `no_previous_version`, `port_taken` or `install_in_progress`; 422
+    /// `manifest_dependency`; or why it did not start: then what ran runs on.
+    pub async fn roll_back(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<Installed, ApiError> {
+        let slot = self.slot(name)?;
+        self.parts.api.record("module_rollback", who, name.as_str());
+        let (modules, reason) = (self.clone(), format!("rolled back by {who}"));
+        self.finish(async move {
+            let mut live = slot.live.lock().await;
+            modules.roll_back_locked(&slot, &mut live, reason).await
+        })
+        .await
+    }
+
+    /// Goes back because a version on probation failed; `false` if it was not, or the way back failed too.
+    pub(super) async fn roll_back_failed(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, why: &str) -> bool {
+        let record = slot.record();
+        if !record.on_probation || record.previous.is_none() {
+            return false;
         }
-        if let Some(why) = self.waits_for(&new) {
-            let new = ModuleRecord { state: ModuleState::Ready, error: Some(why), ..new };
-            self.save(slot, new.clone(), vec![("module.updated", about(&new, None))]).await?;
+        // It gets this one way back: what comes back from there is on no probation.
+        slot.set_record(ModuleRecord { on_probation: false, ..record.clone() });
+        let reason = format!("version {} failed within its first minute: {why}", record.version);
+        tracing::warn!(module = %record.name, reason, "the version before comes back");
+        match self.roll_back_locked(slot, live, reason).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(module = %record.name, error = &error as &dyn std::error::Error, "the version before did not come back");
+                false
+            }
+        }
+    }
+
+    async fn roll_back_locked(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        reason: String,
+    ) -> Result<Installed, ApiError> {
+        let old = slot.record();
+        let newcomer = self.previous_of(&old, live, reason)?;
+        self.switch(slot, live, old, newcomer).await
+    }
+
+    /// The version before, if it is there and fits the hub as it is now.
+    fn previous_of(&self, old: &ModuleRecord, live: &Live, reason: String) -> Result<Newcomer<'static>, ApiError> {
+        let conflict = |code, detail: String| Err(ApiError::Conflict { code, detail });
+        if live.removed || matches!(old.state, ModuleState::Validating | ModuleState::Removed) {
+            return Err(ApiError::NotFound("module"));
+        }
+        let there = |previous: &&PreviousVersion| self.shelf(&old.name).has_previous(&previous.manifest);
+        let Some(previous) = old.previous.as_ref().filter(there) else {
+            return conflict(
+                "no_previous_version",
+                format!("there is no version before {} of `{}`", old.version, old.name),
+            );
+        };
+        let last_update = LastUpdate::new(&old.version, &previous.version, Some(reason.clone()));
+        let record = ModuleRecord {
+            previous: Some(PreviousVersion::of(old)),
+            on_probation: false,
+            last_update: Some(last_update),
+            crashes: Vec::new(),
+            error: None,
+            ..previous.clone().restored(old.clone())
+        };
+        let manifest = self.manifest(&record)?;
+        self.check_port(&old.name, record.port)?;
+        self.check_dependencies(&manifest)?;
+        Ok(Newcomer { record, manifest, staged: None, reason: Some(reason) })
+    }
+
+    /// Puts a version in the place of the one that is there; on failure the old one is back, and runs if it did.
+    async fn switch(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        old: ModuleRecord,
+        newcomer: Newcomer<'_>,
+    ) -> Result<Installed, ApiError> {
+        let was_running = live.active.is_some() || live.retry.is_some();
+        let runs = was_running || (old.wanted && newcomer.record.runtime_mode == RuntimeMode::AlwaysOn);
+        let outcome = match self.lay_aside(live, &old).await {
+            Ok(()) => Box::pin(self.place_newcomer(slot, live, newcomer, runs)).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Ok(_) => self.keep_previous(&slot.record()).await,
+            Err(error) => Box::pin(self.go_back(slot, live, old, was_running, error)).await,
+        }
+        outcome
+    }
+
+    async fn lay_aside(&self, live: &mut Live, old: &ModuleRecord) -> Result<(), ApiError> {
+        if let Some(retry) = live.retry.take() {
+            retry.cancel();
+        }
+        if let Some(active) = live.active.take() {
+            self.end(&active).await.map_err(|error| ApiError::sandbox(&active.run.name, error))?;
+        }
+        let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
+        blocking(move || {
+            // What an update before could not put back is still the only copy of the old version.
+            shelf.put_back(previous.as_ref().map(|previous| previous.manifest.as_str()))?;
+            shelf.set_aside()
+        })
+        .await
+    }
+
+    async fn place_newcomer(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        newcomer: Newcomer<'_>,
+        runs: bool,
+    ) -> Result<Installed, ApiError> {
+        let Newcomer { record: new, manifest, staged, reason } = newcomer;
+        match staged {
+            Some(staged) => self.place(staged).await?,
+            None => {
+                let shelf = self.shelf(&new.name);
+                blocking(move || shelf.take_previous()).await?;
+            }
+        }
+        let waits = self.waits_for(&new);
+        if !runs || !self.is_enabled(&manifest.name) || waits.is_some() {
+            // What did not run for an error of the old version may run now.
+            let stale = matches!(new.state, ModuleState::Error | ModuleState::Running | ModuleState::Quarantined);
+            let state = if stale || waits.is_some() { ModuleState::Ready } else { new.state };
+            let new = ModuleRecord { state, error: waits, ..new };
+            self.save(slot, new.clone(), vec![("module.updated", about(&new, reason.as_deref()))]).await?;
             return Ok(installed(&new, None));
         }
         self.show(&new.name, ModuleState::Validating, "the new version is started", 85);
         let (active, up) = self.bring_up(&new).await?;
-        let events = vec![("module.updated", about(&up, None)), ("module.started", about(&up, None))];
+        let events = vec![("module.updated", about(&up, reason.as_deref())), ("module.started", about(&up, None))];
         self.keep(slot, live, active, up.clone(), events).await?;
         Ok(installed(&up, None))
     }
 
-    async fn drop_previous(&self, staged: &Staged) {
-        let name = &staged.manifest.name;
-        let previous = self.previous_dir(name);
-        if let Err(error) = blocking(move || remove_all(&previous)).await {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "the version before was not removed");
+    /// What ran until now is kept for a rollback; what cannot be kept is said, and costs nobody the update.
+    async fn keep_previous(&self, record: &ModuleRecord) {
+        let shelf = self.shelf(&record.name);
+        if let Err(error) = blocking(move || shelf.keep_as_previous()).await {
+            tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "the version before was not kept");
         }
-        if let Err(error) = self.parts.sandbox.prune_images(name, &staged.manifest.version).await {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed");
+        if let Err(error) = self.parts.sandbox.prune_images(&record.name, &record.version).await {
+            tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "old images were not removed");
         }
     }
 
     /// Puts the old version and its data back, and starts it if it ran. What fails here is tried again at the next
-    /// update or start of the hub; the reason of the update's failure is what the caller is told.
+    /// update or start of the hub; the reason of the update's failure is what the caller is told, and is kept.
     async fn go_back(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
@@ -158,18 +251,15 @@ impl Modules {
         was_running: bool,
         why: &ApiError,
     ) {
-        let (data, previous, name) =
-            (self.parts.config.data_dir.clone(), self.previous_dir(&old.name), old.name.clone());
         let reason = format!("the update failed and the version before is back: {why}");
-        tracing::warn!(module = %name, reason, "update undone");
-        let restored = blocking(move || {
-            restore_previous(&data, &name)?;
-            remove_all(&previous)
-        });
+        tracing::warn!(module = %old.name, reason, "update undone");
+        let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
+        let restored = blocking(move || shelf.put_back(previous.as_ref().map(|previous| previous.manifest.as_str())));
         let outcome = match restored.await {
             Ok(()) => {
                 let state = if was_running { ModuleState::Ready } else { old.state };
-                let back = ModuleRecord { state, ..old.clone() };
+                let last_update = Some(LastUpdate::new(&old.version, &old.version, Some(reason.clone())));
+                let back = ModuleRecord { state, last_update, ..old.clone() };
                 self.store(slot, back, vec![("module.error", about(&old, Some(&reason)))]).await
             }
             Err(error) => Err(error),
@@ -181,5 +271,37 @@ impl Modules {
         if was_running && let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
         }
+    }
+
+    /// Ends the probation of a run that lasts.
+    pub(super) fn watch_probation(self: &Arc<Self>, slot: &Arc<Slot>, active: &Active) {
+        if !slot.record().on_probation {
+            return;
+        }
+        let (modules, slot) = (self.clone(), slot.clone());
+        let (run, ended) = (active.run.run.clone(), active.supervision.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                () = tokio::time::sleep(PROBATION) => {}
+            }
+            let live = slot.live.lock().await;
+            let record = slot.record();
+            if record.on_probation && live.active.as_ref().is_some_and(|active| active.run.run == run) {
+                tracing::info!(module = %record.name, version = %record.version, "the update is done: it ran for a minute");
+                let outcome = modules.store(&slot, ModuleRecord { on_probation: false, ..record }, Vec::new()).await;
+                modules.log_unsaved(&slot, outcome);
+            }
+        });
+    }
+
+    pub(super) fn shelf(&self, name: &ModuleName) -> Shelf {
+        Shelf::new(&self.parts.config.data_dir, name)
+    }
+}
+
+impl LastUpdate {
+    fn new(from: &semver::Version, to: &semver::Version, reason: Option<String>) -> Self {
+        Self { from: from.clone(), to: to.clone(), at: Timestamp::now(), reason }
     }
 }

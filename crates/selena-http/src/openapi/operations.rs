@@ -145,6 +145,17 @@ pub(super) const fn describe(operation: Operation) -> Described {
         }
         Op::ModuleStart => asks("Start a module, also a quarantined one", STATUS).errors(STARTS),
         Op::ModuleStop => asks("Stop a module until it is started", STATUS).errors(NOT_FOUND),
+        Op::ModuleRollback => asks(
+            "Go back to the version before, with its data as it was then",
+            &[(200, "It runs.", Some(Json("RolledBack")))],
+        )
+        .errors(&[
+            (400, "It did not start: the version that ran is back."),
+            (404, "There is no such module."),
+            (409, "There is no version before, or its port is taken."),
+            (422, "What it needs is not there any more."),
+            (503, "The container engine does not answer."),
+        ]),
         Op::ModuleRestart => asks("Stop and start a module", STATUS).errors(STARTS),
         Op::ModuleLogs => {
             asks("What a module printed, the last MiB", &[(200, "Its log.", Some(Text))]).errors(NOT_FOUND)

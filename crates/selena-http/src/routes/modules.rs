@@ -71,6 +71,16 @@ pub(crate) async fn restart(
     Ok(state(&name, status))
 }
 
+pub(crate) async fn rollback(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    Segment(module): Segment,
+) -> Result<Json<Value>, Failure> {
+    let name = name(&module)?;
+    let now = context.api.modules()?.roll_back(&name, caller.subject()).await?;
+    Ok(Json(json!({ "name": now.name, "status": now.status, "version": now.version })))
+}
+
 pub(crate) async fn remove(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,

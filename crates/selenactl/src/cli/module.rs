@@ -51,6 +51,14 @@ pub(crate) enum ModuleCommand {
     Stop(Name),
     /// Stop and start a module.
     Restart(Name),
+    /// Go back to the version before, with its data as it was when it was replaced.
+    Rollback {
+        #[command(flatten)]
+        name: Name,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
     /// Remove a module with its data, settings and tokens. Its devices stay.
     Remove {
         #[command(flatten)]

@@ -35,6 +35,7 @@ pub(super) async fn run(asked: ModuleCommand, client: &Client, screen: &mut Scre
         ModuleCommand::Start(Name { name }) => act(name, "start", client, screen).await,
         ModuleCommand::Stop(Name { name }) => act(name, "stop", client, screen).await,
         ModuleCommand::Restart(Name { name }) => act(name, "restart", client, screen).await,
+        ModuleCommand::Rollback { name: Name { name }, yes } => rollback(name, yes, client, screen).await,
         ModuleCommand::Remove { name: Name { name }, yes } => remove(name, yes, client, screen).await,
         ModuleCommand::Logs(Name { name }) => logs(name, client, screen).await,
         ModuleCommand::Config { name: Name { name }, key, value } => config(name, key, value, client, screen).await,
@@ -60,6 +61,17 @@ async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<
 async fn act(name: ModuleName, verb: &str, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let answer = client.send(Method::POST, &format!("/modules/{name}/{verb}"), Body::None, &[]).await?;
     conclude(&name, &answer.body, client, screen).await
+}
+
+async fn rollback(name: ModuleName, yes: bool, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let module = client.get(&format!("/modules/{name}")).await?;
+    let (now, before) = (plain(&module["version"]), plain(&module["previous_version"]));
+    let question = format!("Go back from {now} to {before}? What {name} stored since that was replaced is laid aside.");
+    if !yes && !module["previous_version"].is_null() && !screen.confirm(&question)? {
+        screen.note("Nothing was changed.");
+        return Ok(Outcome::Failed);
+    }
+    act(name, "rollback", client, screen).await
 }
 
 async fn remove(name: ModuleName, yes: bool, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
