@@ -29,6 +29,11 @@ const RULES: &[Rule] = &[
     rule("selena-types", Only(&[]), "names and bodies are the lowest layer: no IO, nothing below it"),
     rule("selena-manifest", Only(&[]), "the integrity agent shares this crate alone with the core"),
     rule("selena-ipc", Only(&["selena-types"]), "a wire carries types and knows nothing of who speaks"),
+    rule(
+        "selena-signature",
+        Only(&["selena-types"]),
+        "hub and command line check the same signatures, and neither is carried into the other",
+    ),
     rule("selena-core", Only(&["selena-types"]), "the core decides; what it needs of the world it declares as ports"),
     rule("selena-store", Only(&["selena-core", "selena-types"]), "SQL knows the core's port and nothing above it"),
     rule("selena-package", Only(&["selena-types"]), "what reads packages of strangers must not reach anything else"),
