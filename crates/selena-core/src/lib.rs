@@ -15,6 +15,7 @@ mod intents;
 mod modules;
 pub mod ports;
 mod presence;
+mod publishers;
 mod rate_limit;
 mod signature;
 mod subscriptions;
@@ -30,5 +31,7 @@ pub use modules::{
     Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
     Upload,
 };
+pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
+pub use selena_signature::KeyId;
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

@@ -1,6 +1,7 @@
 //! What the store keeps of a module.
 
 use jiff::Timestamp;
+use selena_signature::KeyId;
 use selena_types::{ModuleName, ModulePort, ModuleState, ModuleType, RuntimeMode, TokenHash};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct ModuleRecord {
     pub manifest: String,
     /// Whether the package has `main.py`, which decides the default runtime.
     pub has_main_py: bool,
+    /// The key that signed the package, unless nobody did.
+    pub signed_by: Option<KeyId>,
     /// Where it stands.
     pub state: ModuleState,
     /// Why it cannot run, for people.
@@ -76,7 +79,7 @@ impl ModuleRecord {
         })
     }
 
-    /// The module as `GET /modules/{name}` shows it (protocol, section 5).
+    /// The module as `GET /modules/{name}` shows it (protocol, section 5), but for what only others know of it.
     #[must_use]
     pub fn details(&self) -> Value {
         let mut details = self.summary();
@@ -84,7 +87,6 @@ impl ModuleRecord {
         details["started_at"] = serde_json::json!(self.started_at);
         details["permissions"] = self.manifest_field("permissions");
         details["report"] = serde_json::json!(self.report);
-        details["publisher"] = Value::Null;
         details
     }
 

@@ -109,6 +109,7 @@ impl Modules {
             runtime_mode: manifest.runtime_mode,
             manifest: staged.manifest_text.clone(),
             has_main_py: staged.has_main_py,
+            signed_by: staged.signed_by.clone(),
             port: manifest.port,
             report: staged.report.clone(),
             granted: rights::asked(manifest),
