@@ -100,6 +100,12 @@ impl PackageSignature {
         &self.files
     }
 
+    /// Whether the key's owner signed the list; whether it is the list of the files that are there is another question.
+    #[must_use]
+    pub fn is_by(&self, key: &PublicKey) -> bool {
+        key.id() == self.key_id && key.has_signed(&self.files.message(), &self.signature)
+    }
+
     /// Checks that the key's owner signed exactly these files.
     ///
     /// # Errors
@@ -109,7 +115,7 @@ impl PackageSignature {
             return Err(SignatureError::OtherKey { says: self.key_id.clone(), key: key.id() });
         }
         // Before anything of the list is believed, also for the sake of what is told.
-        if !key.has_signed(&self.files.message(), &self.signature) {
+        if !self.is_by(key) {
             return Err(SignatureError::Wrong(self.key_id.clone()));
         }
         let bad: Vec<_> =
