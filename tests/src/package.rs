@@ -1,6 +1,6 @@
 //! Packages of modules, made in memory.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::{Value, json};
 
@@ -69,15 +69,32 @@ impl Package {
     /// The package as a ZIP.
     #[must_use]
     pub fn zip(&self) -> Vec<u8> {
-        let manifest = self.manifest.to_string();
-        let start = self.start.to_string();
         let mut zip = Zip::default();
-        zip.add("manifest.json", manifest.as_bytes(), 0o644);
-        zip.add("start.json", start.as_bytes(), 0o644);
-        for (path, content, mode) in &self.files {
-            zip.add(path, content, *mode);
+        for (path, content, mode) in self.all() {
+            zip.add(&path, &content, mode);
         }
         zip.finish()
+    }
+
+    /// The package as the directory its author has.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write_to(&self, directory: &Path) {
+        for (path, content, mode) in self.all() {
+            let file = directory.join(path);
+            fs::create_dir_all(file.parent().expect("a file lies in a directory")).expect("a directory");
+            fs::write(&file, content).expect("a file");
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("a mode");
+        }
+    }
+
+    fn all(&self) -> Vec<(String, Vec<u8>, u32)> {
+        let text = |path: &str, text: String| (path.to_owned(), text.into_bytes(), 0o644);
+        let mut all =
+            vec![text("manifest.json", self.manifest.to_string()), text("start.json", self.start.to_string())];
+        all.extend(self.files.iter().cloned());
+        all
     }
 }
 

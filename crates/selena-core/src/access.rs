@@ -50,6 +50,11 @@ pub enum Operation {
     IntegrityRestored,
     SafeModeExit,
     AuditList,
+    PublisherList,
+    PublisherAdd,
+    PublisherTrust,
+    PublisherRevoke,
+    PublisherRotate,
 }
 
 /// What a type of module needs for an operation.
@@ -147,6 +152,11 @@ impl Operation {
         Self::IntegrityRestored,
         Self::SafeModeExit,
         Self::AuditList,
+        Self::PublisherList,
+        Self::PublisherAdd,
+        Self::PublisherTrust,
+        Self::PublisherRevoke,
+        Self::PublisherRotate,
     ];
 
     /// The operation's row of the table in section 3.
@@ -167,6 +177,12 @@ impl Operation {
             Self::EventList | Self::EventStream => Rule::modules(EventsSubscribe),
             Self::ModuleList => Rule::hub(ModulesRead),
             Self::AuditList => Rule { system: false, ..Rule::hub(SystemRead) },
+            // Whom to believe is for people alone: not for the development token, and not for parts of the hub.
+            Self::PublisherList
+            | Self::PublisherAdd
+            | Self::PublisherTrust
+            | Self::PublisherRevoke
+            | Self::PublisherRotate => Rule { system: false, ..Rule::hub(ModulesManage) },
             Self::ModuleInstall
             | Self::ModuleStop
             | Self::ModuleGet

@@ -16,6 +16,7 @@ mod intents;
 mod modules;
 pub mod ports;
 mod presence;
+mod publishers;
 mod rate_limit;
 mod signature;
 mod subscriptions;
@@ -31,5 +32,7 @@ pub use modules::{
     Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     PreviousVersion, Progress, TrialReport, Upload,
 };
+pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
+pub use selena_signature::KeyId;
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

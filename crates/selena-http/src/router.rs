@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, integrity, intents, module_install, modules, system},
+    routes::{devices, events, integrity, intents, module_install, modules, publishers, system},
 };
 
 /// Where the API begins.
@@ -88,6 +88,11 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::ConsentShow,        GET,    "/modules/{name}/consent",       modules::awaited_consent),
         route(Op::ConsentGive,        POST,   "/modules/{name}/consent",       modules::consent),
         route(Op::ConsentRefuse,      DELETE, "/modules/{name}/consent",       modules::refuse_consent),
+        route(Op::PublisherList,      GET,    "/publishers",                   publishers::list),
+        route(Op::PublisherAdd,       POST,   "/publishers",                   publishers::add),
+        route(Op::PublisherRotate,    POST,   "/publishers/rotate",            publishers::rotate),
+        route(Op::PublisherTrust,     PATCH,  "/publishers/{key_id}",          publishers::set_trust),
+        route(Op::PublisherRevoke,    POST,   "/publishers/{key_id}/revoke",   publishers::revoke),
     ]
 }
 

@@ -6,6 +6,8 @@ use crate::{Limits, ZipError, end, entry::Entry, kind::Kind, layout, source::Sou
 
 /// The package's description, at the root of the archive.
 pub(crate) const MANIFEST: &str = "manifest.json";
+/// Who made the package, at its root too.
+pub(crate) const SIGNATURE: &str = "SIGNATURE.json";
 
 /// An archive of which only the data were not read yet.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ impl<'a> Archive<'a> {
         let data = layout::check(&source, &entries, directory.start)?;
         check_sizes(&entries, limits)?;
         check_manifest(&entries, limits)?;
+        check_signature(&entries, limits)?;
         Ok(Self { source, entries: entries.into_iter().zip(data).collect(), directories })
     }
 }
@@ -58,6 +61,16 @@ fn check_manifest(entries: &[Entry], limits: &Limits) -> Result<(), ZipError> {
     let manifest = entries.iter().find(|entry| entry.path == MANIFEST && entry.kind != Kind::Directory);
     match manifest.ok_or(ZipError::NoManifest)?.size {
         size if size > limits.manifest_bytes => Err(ZipError::ManifestSize(limits.manifest_bytes)),
+        _ => Ok(()),
+    }
+}
+
+/// A signature that cannot be read must not make the package look like one that has none.
+fn check_signature(entries: &[Entry], limits: &Limits) -> Result<(), ZipError> {
+    match entries.iter().find(|entry| entry.path == SIGNATURE) {
+        Some(entry) if entry.kind == Kind::Directory || entry.size > limits.signature_bytes => {
+            Err(ZipError::Signature(limits.signature_bytes))
+        }
         _ => Ok(()),
     }
 }

@@ -80,6 +80,9 @@ pub enum ZipError {
     /// A `manifest.json` that is too large.
     #[error("manifest.json must be at most {0} bytes")]
     ManifestSize(u64),
+    /// A `SIGNATURE.json` that is too large, or no file.
+    #[error("SIGNATURE.json must be a file of at most {0} bytes; sign the package anew")]
+    Signature(u64),
     /// No disk space, quota or inode is left.
     #[error("no space left on the device while unpacking the package")]
     DiskFull,
@@ -95,7 +98,7 @@ pub enum ZipError {
 
 impl ZipError {
     /// The machine's word: `zip_<reason>`, or `manifest_invalid` for [`ZipError::NoManifest`] and
-    /// [`ZipError::ManifestSize`]; `disk_full` and `io_error` if the package is not to blame.
+    /// [`ZipError::ManifestSize`], `manifest_signature` for [`ZipError::Signature`]; `disk_full` and `io_error` if the package is not to blame.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -114,6 +117,7 @@ impl ZipError {
             Self::Method { .. } => "zip_method",
             Self::Crc(_) => "zip_crc",
             Self::NoManifest | Self::ManifestSize(_) => "manifest_invalid",
+            Self::Signature(_) => "manifest_signature",
             Self::DiskFull => "disk_full",
             Self::Io { .. } => "io_error",
         }

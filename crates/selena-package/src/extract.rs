@@ -1,13 +1,14 @@
 //! From a checked archive to files (Z12, Z21, Z23, Z28).
 
-use std::{fs::File, io::Write, path::Path};
+use std::{collections::BTreeMap, fs::File, io::Write, path::Path};
 
 use crc32fast::Hasher;
 use flate2::{Decompress, FlushDecompress, Status};
+use sha2::{Digest, Sha256};
 
 use crate::{
     Unpacked, ZipError,
-    archive::{Archive, MANIFEST},
+    archive::{Archive, MANIFEST, SIGNATURE},
     entry::{Entry, Method},
     error::shown,
     kind::Kind,
@@ -34,19 +35,25 @@ fn fill(archive: &Archive<'_>, staging: &mut Staging) -> Result<Unpacked, ZipErr
     for directory in &archive.directories {
         staging.make_directory(directory)?;
     }
-    let (mut manifest, mut files) = (Vec::new(), Vec::new());
+    let (mut manifest, mut signature, mut files) = (Vec::new(), None, BTreeMap::new());
     for (entry, data_at) in &archive.entries {
         let mut output = Output::new(entry);
         if entry.kind != Kind::Directory {
             output.file = Some(staging.make_file(&entry.path, entry.kind == Kind::Executable)?);
-            output.copy = (entry.path == MANIFEST).then_some(&mut manifest);
-            files.push(entry.path.clone());
+            output.copy = match entry.path.as_str() {
+                MANIFEST => Some(&mut manifest),
+                SIGNATURE => Some(signature.insert(Vec::new())),
+                _ => None,
+            };
         }
         unpack_entry(&archive.source, *data_at, &mut output)?;
+        let digest = output.finish()?;
+        if entry.kind != Kind::Directory {
+            files.insert(entry.path.clone(), digest);
+        }
     }
     staging.sync()?;
-    files.sort_unstable();
-    Ok(Unpacked { manifest, files })
+    Ok(Unpacked { manifest, signature, files })
 }
 
 /// Where an entry's data go. Never more than the entry's declared size is written.
@@ -55,12 +62,13 @@ struct Output<'a> {
     file: Option<File>,
     copy: Option<&'a mut Vec<u8>>,
     hasher: Hasher,
+    digest: Sha256,
     written: u64,
 }
 
 impl<'a> Output<'a> {
     fn new(entry: &'a Entry) -> Self {
-        Self { entry, file: None, copy: None, hasher: Hasher::new(), written: 0 }
+        Self { entry, file: None, copy: None, hasher: Hasher::new(), digest: Sha256::new(), written: 0 }
     }
 
     /// Takes the next unpacked bytes; refuses them before they are written if they are more than declared.
@@ -70,6 +78,7 @@ impl<'a> Output<'a> {
             return Err(ZipError::Size { what: format!("entry {}, unpacked,", self.name()), limit: self.entry.size });
         }
         self.hasher.update(bytes);
+        self.digest.update(bytes);
         if let Some(copy) = &mut self.copy {
             copy.extend_from_slice(bytes);
         }
@@ -77,13 +86,15 @@ impl<'a> Output<'a> {
         file.write_all(bytes).map_err(|error| ZipError::io("write a file of the package", error))
     }
 
-    /// Checks size and checksum of the whole.
-    fn finish(&mut self) -> Result<(), ZipError> {
+    /// Checks size and checksum of the whole; gives its SHA-256.
+    fn finish(self) -> Result<[u8; 32], ZipError> {
         if self.written != self.entry.size {
             return Err(ZipError::Mismatch { name: self.name(), what: "size (the data are fewer)" });
         }
-        let crc = std::mem::take(&mut self.hasher).finalize();
-        if crc == self.entry.crc { Ok(()) } else { Err(ZipError::Crc(self.name())) }
+        if self.hasher.clone().finalize() != self.entry.crc {
+            return Err(ZipError::Crc(self.name()));
+        }
+        Ok(self.digest.finalize().into())
     }
 
     fn name(&self) -> String {
@@ -107,7 +118,7 @@ fn unpack_entry(source: &Source<'_>, data_at: u64, output: &mut Output<'_>) -> R
     if inflater.is_some_and(|inflater| !inflater.ended) {
         return Err(ZipError::Corrupt("an entry's data are cut"));
     }
-    output.finish()
+    Ok(())
 }
 
 /// A deflate stream that must end exactly where its entry does.

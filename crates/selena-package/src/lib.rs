@@ -4,7 +4,8 @@
 //! central directory, its local headers, names, types, sizes, and that its parts lie side by side without overlap and
 //! without gaps. Only then is it inflated, entry by entry, below a directory that no path can leave.
 //!
-//! This crate does not interpret `manifest.json` and knows nothing of signatures, of the core and of async code.
+//! This crate does not interpret `manifest.json` and `SIGNATURE.json`: whoever checks a signature gets the SHA-256 of each
+//! file as it was written. It knows nothing of the core and of async code. Its README describes the format for others.
 
 mod archive;
 mod bytes;
@@ -21,7 +22,7 @@ mod source;
 mod staging;
 mod tree;
 
-use std::{fs::File, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 pub use error::ZipError;
 pub use limits::Limits;
@@ -31,8 +32,11 @@ pub use limits::Limits;
 pub struct Unpacked {
     /// The text of `manifest.json`, at most [`Limits::manifest_bytes`].
     pub manifest: Vec<u8>,
-    /// Paths of all files, relative to the directory, with `/`, in byte order.
-    pub files: Vec<String>,
+    /// The text of `SIGNATURE.json`, at most [`Limits::signature_bytes`], if there is one. Whether it holds is not known
+    /// here.
+    pub signature: Option<Vec<u8>>,
+    /// All files, with the SHA-256 of what was written: paths are relative to the directory, with `/`.
+    pub files: BTreeMap<String, [u8; 32]>,
 }
 
 /// Unpacks a package into an existing, empty directory and makes it durable (protocol, section 2).

@@ -21,6 +21,8 @@ pub struct Limits {
     pub depth: usize,
     /// Largest `manifest.json` in bytes.
     pub manifest_bytes: u64,
+    /// Largest `SIGNATURE.json` in bytes.
+    pub signature_bytes: u64,
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -36,6 +38,7 @@ impl Default for Limits {
             path_bytes: 200,
             depth: 16,
             manifest_bytes: Manifest::MAX_BYTES as u64,
+            signature_bytes: MIB,
         }
     }
 }

@@ -12,6 +12,7 @@ mod events;
 mod migrations;
 mod module_config;
 mod modules;
+mod publishers;
 mod rows;
 mod settings;
 mod threads;

@@ -101,6 +101,20 @@ const STEPS: &[&str] = &[
     ALTER TABLE modules ADD COLUMN on_probation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE modules ADD COLUMN last_update TEXT;
 ",
+    "
+    ALTER TABLE modules ADD COLUMN signed_by TEXT;
+
+    CREATE TABLE publishers (
+        key_id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        public_key BLOB NOT NULL,
+        trust TEXT NOT NULL,
+        added_at INTEGER NOT NULL,
+        replaces TEXT,
+        revoked_at INTEGER,
+        reason TEXT
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive

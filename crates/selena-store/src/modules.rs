@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 use selena_core::{ModuleRecord, ports::StoreError};
+use selena_signature::KeyId;
 use selena_types::{ModuleName, ModulePort, TokenHash};
 
 use crate::error::{failed, unreadable};
@@ -10,7 +11,8 @@ use crate::error::{failed, unreadable};
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ModuleRecord>, StoreError> {
     let failed = failed("reading modules");
     let sql = "SELECT name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid, wanted,
-        webhook_secret, token, granted, installed_at, started_at, report, crashes, previous, on_probation, last_update FROM modules ORDER BY name";
+        webhook_secret, token, granted, installed_at, started_at, report, crashes, previous, on_probation, last_update,
+        signed_by FROM modules ORDER BY name";
     let mut statement = connection.prepare(sql).map_err(&failed)?;
     let modules = statement.query_map([], module).map_err(&failed)?;
     modules.collect::<Result<_, _>>().map_err(&failed)
@@ -20,15 +22,15 @@ pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), 
     let failed = failed("writing a module");
     let sql = "INSERT INTO modules (name, version, type, runtime_mode, manifest, has_main_py, state, error, port, uid,
             wanted, webhook_secret, token, granted, installed_at, started_at, report, crashes,
-            previous, on_probation, last_update)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+            previous, on_probation, last_update, signed_by)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
         ON CONFLICT (name) DO UPDATE SET version = excluded.version, type = excluded.type,
             runtime_mode = excluded.runtime_mode, manifest = excluded.manifest, has_main_py = excluded.has_main_py,
             state = excluded.state, error = excluded.error, port = excluded.port, uid = excluded.uid,
             wanted = excluded.wanted, webhook_secret = excluded.webhook_secret, token = excluded.token,
             granted = excluded.granted, installed_at = excluded.installed_at, started_at = excluded.started_at, report = excluded.report,
             crashes = excluded.crashes, previous = excluded.previous, on_probation = excluded.on_probation,
-            last_update = excluded.last_update";
+            last_update = excluded.last_update, signed_by = excluded.signed_by";
     let crashes: Vec<_> = module.crashes.iter().map(|at| at.as_microsecond()).collect();
     connection
         .execute(
@@ -55,6 +57,7 @@ pub(crate) fn put(connection: &Connection, module: &ModuleRecord) -> Result<(), 
                 module.previous.as_ref().map(|previous| serde_json::json!(previous).to_string()),
                 module.on_probation,
                 module.last_update.as_ref().map(|update| serde_json::json!(update).to_string()),
+                module.signed_by.as_ref().map(KeyId::as_str),
             ],
         )
         .map_err(failed)?;
@@ -70,6 +73,7 @@ fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
     let text = |column: usize| row.get::<_, String>(column);
     let port: Option<u16> = row.get(8)?;
     let started_at: Option<i64> = row.get(15)?;
+    let signed_by: Option<String> = row.get(21)?;
     let crashes: Vec<i64> = serde_json::from_str(&text(17)?).map_err(|error| unreadable(17, error))?;
     Ok(ModuleRecord {
         name: text(0)?.parse().map_err(|error| unreadable(0, error))?,
@@ -78,6 +82,7 @@ fn module(row: &Row<'_>) -> rusqlite::Result<ModuleRecord> {
         runtime_mode: text(3)?.parse().map_err(|error| unreadable(3, error))?,
         manifest: text(4)?,
         has_main_py: row.get(5)?,
+        signed_by: signed_by.map(|id| id.parse()).transpose().map_err(|error| unreadable(21, error))?,
         state: text(6)?.parse().map_err(|error| unreadable(6, error))?,
         error: row.get(7)?,
         port: port.map(ModulePort::new).transpose().map_err(|error| unreadable(8, error))?,

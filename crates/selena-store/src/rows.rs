@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, mpsc};
 use jiff::Timestamp;
 use rusqlite::Connection;
 use selena_core::{
-    ModuleRecord,
+    ModuleRecord, PublisherKey,
     ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, Tx},
 };
 use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{audit, devices, events, module_config, modules, settings, tokens};
+use crate::{audit, devices, events, module_config, modules, publishers, settings, tokens};
 
 /// Reading over a connection.
 pub(crate) struct SqliteRows<'a>(pub(crate) &'a Connection);
@@ -67,6 +67,9 @@ macro_rules! rows {
             }
             fn module_config(&self, module: &ModuleName) -> Result<Map<String, Value>, StoreError> {
                 module_config::all(self.$connection(), module)
+            }
+            fn publisher_keys(&self) -> Result<Vec<PublisherKey>, StoreError> {
+                publishers::all(self.$connection())
             }
             fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
                 settings::get(self.$connection(), key)
@@ -162,6 +165,10 @@ impl Tx for SqliteTx<'_> {
 
     fn put_module_config(&mut self, module: &ModuleName, key: &str, value: &Value) -> Result<(), StoreError> {
         module_config::put(self.connection, module, key, value)
+    }
+
+    fn put_publisher_key(&mut self, key: &PublisherKey) -> Result<(), StoreError> {
+        publishers::put(self.connection, key)
     }
 
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {

@@ -96,6 +96,7 @@ impl Guest {
             runtime_mode: self.manifest.runtime_mode,
             manifest: self.text.clone(),
             has_main_py: false,
+            signed_by: None,
             state: ModuleState::Stopped,
             error: None,
             port: Some(self.port),
@@ -170,6 +171,7 @@ pub(crate) async fn assemble(guest: &Guest, store: Arc<dyn Store>, data_dir: &Pa
             limits: LIMITS,
             enabled: Vec::new(),
             module_config: Default::default(),
+            vendor_key: None,
         },
     });
     let modules = modules.await.expect("the store is readable");

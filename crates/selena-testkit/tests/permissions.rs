@@ -78,6 +78,11 @@ const TABLE: &[Row] = &[
     ("POST",   "/modules/other/consent",  Never, Never, Never, Always, Always),
     ("DELETE", "/modules/other/consent",  Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/config",   Never, Never, Never, Always, Always),
+    ("GET",    "/publishers",             Never, Never, Never, Never, Always),
+    ("POST",   "/publishers",             Never, Never, Never, Never, Always),
+    ("POST",   "/publishers/rotate",      Never, Never, Never, Never, Always),
+    ("PATCH",  "/publishers/{key_id}",    Never, Never, Never, Never, Always),
+    ("POST",   "/publishers/{key_id}/revoke", Never, Never, Never, Never, Always),
     ("GET",    "/modules/me-myself/config", Always, Always, Always, Always, Always),
 ];
 
@@ -129,7 +134,7 @@ impl Door {
     fn ask(&self, method: &str, path: &str, token: Option<&str>) -> u16 {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let path = path.replace("{id}", ID);
+        let path = path.replace("{id}", ID).replace("{key_id}", ID);
         write!(
             stream,
             "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\n{authorization}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}",

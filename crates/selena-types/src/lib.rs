@@ -17,6 +17,7 @@ mod permission;
 mod port;
 mod problem;
 mod secret;
+mod trust;
 
 pub use audit::AuditRecord;
 pub use device::{Device, DeviceId, DeviceKind, NewDevice, StateAt};
@@ -32,3 +33,4 @@ pub use permission::{Permission, UnknownPermission};
 pub use port::{ModulePort, ModulePortError};
 pub use problem::{Loc, Problem, Problems};
 pub use secret::{Secret, TokenHash};
+pub use trust::{TrustLevel, UnknownTrustLevel};

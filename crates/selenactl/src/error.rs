@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use selena_types::Problem;
 use serde_json::Value;
 
-use crate::{dev::DevError, package::PackageError, scaffold::ScaffoldError, visible::visible};
+use crate::{dev::DevError, keys::KeyFileError, package::PackageError, scaffold::ScaffoldError, visible::visible};
 
 /// Why a command was not done.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,9 @@ pub(crate) enum CtlError {
     /// A package could not be read or made.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A key could not be read or made.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
     /// A new module could not be made.
     #[error(transparent)]
     Scaffold(#[from] ScaffoldError),

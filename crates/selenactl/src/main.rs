@@ -12,6 +12,7 @@ mod commands;
 mod dev;
 mod early_answer;
 mod error;
+mod keys;
 mod package;
 mod scaffold;
 mod screen;

@@ -25,6 +25,11 @@ impl Screen {
         Self { json }
     }
 
+    /// Whether JSON is printed.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        self.json
+    }
+
     /// Prints the hub's JSON if that is asked for, and else what `people` prints.
     pub(crate) fn answer(
         &mut self,

@@ -3,7 +3,7 @@
 use std::{fs::File, path::Path};
 
 use selena_core::ports::{PackageError, PackageReader, UnpackedPackage};
-use selena_package::{Limits, ZipError, unpack};
+use selena_package::{Limits, Unpacked, ZipError, unpack};
 
 /// Packages as `selena-package` reads them.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(crate) struct Packages {
 impl PackageReader for Packages {
     fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError> {
         match unpack(zip, into, &self.limits) {
-            Ok(unpacked) => Ok(UnpackedPackage { manifest: unpacked.manifest, files: unpacked.files }),
+            Ok(Unpacked { manifest, signature, files }) => Ok(UnpackedPackage { manifest, signature, files }),
             Err(ZipError::DiskFull) => Err(PackageError::DiskFull),
             Err(ZipError::Io { source, .. }) => Err(PackageError::Io(source)),
             Err(refused) => Err(PackageError::Refused { code: refused.code(), message: refused.to_string() }),

@@ -26,6 +26,9 @@ pub(crate) struct Arguments {
     /// The hub's static init for containers; by default that of the checkout, or /usr/lib/selena/selena-init.
     #[arg(long, value_name = "FILE")]
     pub(crate) init: Option<PathBuf>,
+    /// The hub vendor's public key, for packages of type SYSTEM; by default /usr/lib/selena/vendor.pub, if it is there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vendor_key: Option<PathBuf>,
     /// Lift the limit of requests a second, for measurements.
     #[arg(long, requires = "dev")]
     pub(crate) no_rate_limit: bool,

@@ -95,6 +95,7 @@ async fn assemble(
             limits: module_limits(),
             enabled: places.enabled_modules.clone(),
             module_config: places.module_config.clone(),
+            vendor_key: places.vendor_key.clone(),
         },
     });
     Ok((api, modules.await?))

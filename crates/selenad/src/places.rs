@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env, fs, io,
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -14,6 +14,7 @@ use selena_runtime::{
     agent_secret,
     settings::{ModulesSettings, Settings, variable},
 };
+use selena_signature::PublicKey;
 use selena_types::{ModuleName, Secret};
 use serde_json::{Map, Value};
 
@@ -23,6 +24,8 @@ use crate::arguments::Arguments;
 const ADMIN_SOCKET: &str = "/run/selena/admin.sock";
 /// Where an installed hub has its init for containers.
 const INSTALLED_INIT: &str = "/usr/lib/selena/selena-init";
+/// Where an installed hub has its vendor's public key: on the read-only part of the system.
+const VENDOR_KEY: &str = "/usr/lib/selena/vendor.pub";
 
 /// Every place of this hub, checked.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub(crate) struct Places {
     pub(crate) name_prefix: String,
     pub(crate) enabled_modules: Vec<ModuleName>,
     pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
+    pub(crate) vendor_key: Option<PublicKey>,
     pub(crate) rate_limit: bool,
     pub(crate) development: Option<DevelopmentKeys>,
     pub(crate) agent_secret: Secret,
@@ -75,6 +79,7 @@ impl Places {
             name_prefix: arguments.name_prefix.clone(),
             enabled_modules: names(&settings.modules.enabled_modules)?,
             module_config: module_config(&settings.modules)?,
+            vendor_key: vendor_key(arguments.vendor_key.as_deref())?,
             rate_limit: !arguments.no_rate_limit,
             development: arguments.dev.then(development_keys),
             data_dir,
@@ -100,6 +105,16 @@ fn module_config(modules: &ModulesSettings) -> anyhow::Result<BTreeMap<ModuleNam
         Ok((parsed, json.as_object().cloned().unwrap_or_default()))
     };
     modules.config.iter().map(of).collect()
+}
+
+/// The hub vendor's public key; a hub without one takes no package of type `SYSTEM`.
+fn vendor_key(named: Option<&Path>) -> anyhow::Result<Option<PublicKey>> {
+    let path = named.unwrap_or(Path::new(VENDOR_KEY));
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text.parse().with_context(|| format!("the vendor's key `{}`", path.display()))?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read the vendor's key `{}`", path.display())),
+    }
 }
 
 /// Makes a directory if it is not there, and gives its full path, which the container engine needs.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState};
 
-use super::{ModuleRecord, Modules, slot::Slot};
+use super::{ModuleRecord, Modules, slot::Slot, staging::Staged};
 use crate::ApiError;
 
 /// First user id of modules; each module has one of its own.
@@ -36,7 +36,8 @@ impl Drop for Claim {
 
 impl Modules {
     /// Takes what a package needs, if it goes with what is installed and being installed.
-    pub(super) fn claim(self: &Arc<Self>, manifest: &Manifest) -> Result<(Claim, Option<Arc<Slot>>), ApiError> {
+    pub(super) fn claim(self: &Arc<Self>, staged: &Staged) -> Result<(Claim, Option<Arc<Slot>>), ApiError> {
+        let manifest = &staged.manifest;
         let name = manifest.name.clone();
         let mut claims = self.claims.lock().expect("nothing panics while it holds the claims");
         if claims.contains_key(&name) {
@@ -45,7 +46,9 @@ impl Modules {
         }
         let existing = self.slot(&name).ok();
         let records = self.records();
-        check_against(existing.as_ref().map(|slot| slot.record()).as_ref(), manifest)?;
+        let installed = existing.as_ref().map(|slot| slot.record());
+        self.check_publisher(installed.as_ref(), staged.signed_by.as_ref())?;
+        check_against(installed.as_ref(), manifest)?;
         self.check_dependencies(manifest)?;
         let port = manifest.port;
         check_port_in(&claims, &self.all_slots(), &name, port)?;

@@ -60,6 +60,7 @@ impl Modules {
             match live.waiting.take() {
                 Some(update) => modules.consent_to_update(&slot, &mut live, update).await?,
                 None => {
+                    modules.check_still_counts(record.signed_by.as_ref(), record.module_type)?;
                     let granted = rights::asked(&modules.manifest(&record)?);
                     let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
                     modules.store(&slot, ready, Vec::new()).await?;
@@ -82,7 +83,11 @@ impl Modules {
         live: &mut Live,
         update: Staged,
     ) -> Result<(), ApiError> {
-        let outcome = self.switch_to(slot, live, &update).await;
+        let signer = update.signed_by.as_ref();
+        let outcome = match self.check_still_counts(signer, update.manifest.module_type) {
+            Ok(()) => self.switch_to(slot, live, &update).await,
+            Err(error) => Err(error),
+        };
         // The engine or the disk failed before it was put in its place: it goes on waiting.
         let waits = outcome.is_err() && update.package_dir().exists();
         live.waiting = Some(update);

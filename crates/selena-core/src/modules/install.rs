@@ -56,7 +56,7 @@ impl Modules {
     /// What is wrong with the package, or with it on this hub: nothing was changed then.
     pub async fn install(self: &Arc<Self>, upload: Upload, who: &str, watched: bool) -> Result<Installing, ApiError> {
         let staged = self.check(upload).await?;
-        let (claim, existing) = self.claim(&staged.manifest)?;
+        let (claim, existing) = self.claim(&staged)?;
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the manifest has something the hub does not know");
@@ -111,10 +111,11 @@ impl Modules {
         let core = &self.parts.api.info().version;
         let parsed = Manifest::parse(&unpacked.manifest, core, &self.parts.config.limits)?;
         let manifest_text = String::from_utf8_lossy(&unpacked.manifest).into_owned();
-        let has_main_py = unpacked.files.iter().any(|file| file == "main.py");
-        supported(&parsed.manifest, has_main_py, &unpacked.files)?;
+        let signed_by = self.signer(&unpacked, parsed.manifest.module_type)?;
+        let has_main_py = unpacked.files.contains_key("main.py");
+        supported(&parsed.manifest, has_main_py, |file| unpacked.files.contains_key(file))?;
         let (manifest, warnings) = (parsed.manifest, parsed.warnings);
-        Ok(Staged { upload, manifest, manifest_text, has_main_py, warnings, report: None })
+        Ok(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None })
     }
 
     async fn install_claimed(
@@ -129,6 +130,7 @@ impl Modules {
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
+        self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
         let mut live = slot.live.lock().await;
         // Decided by what it is now: while the package was tried, a person may have consented or removed it.
@@ -137,6 +139,7 @@ impl Modules {
             drop(live);
             return self.install_new(staged, claim.uid).await;
         }
+        self.check_publisher(Some(&record), staged.signed_by.as_ref())?;
         check_against(Some(&record), &staged.manifest)?;
         self.check_dependencies(&staged.manifest)?;
         if record.state == ModuleState::AwaitingConsent && live.active.is_none() {
@@ -217,6 +220,7 @@ impl Modules {
             runtime_mode: manifest.runtime_mode,
             manifest: staged.manifest_text.clone(),
             has_main_py: staged.has_main_py,
+            signed_by: staged.signed_by.clone(),
             state: ModuleState::Validating,
             error: None,
             port: manifest.port,
@@ -256,18 +260,13 @@ pub(super) fn installed(record: &ModuleRecord, adds: Option<Value>) -> Installed
 }
 
 /// Refuses what this core cannot run, and an entry point that is not in the package.
-fn supported(manifest: &Manifest, has_main_py: bool, files: &[String]) -> Result<(), ApiError> {
+fn supported(manifest: &Manifest, has_main_py: bool, has_file: impl Fn(&str) -> bool) -> Result<(), ApiError> {
     let refuse = |code: &str, detail: String| Err(ApiError::Unprocessable { code: code.to_owned(), detail });
-    if files.iter().any(|file| file == "SIGNATURE.json") {
-        let detail = "this core cannot check signatures yet: send the package without SIGNATURE.json".to_owned();
-        return refuse("manifest_signature", detail);
-    }
-    if manifest.module_type == ModuleType::System {
-        let detail = "type SYSTEM is for parts of the hub itself: it needs the hub vendor's signature".to_owned();
-        return refuse("manifest_signature", detail);
-    }
-    if manifest.transport == Transport::Ipc {
-        return refuse("manifest_incompatible", "this core does not speak the native wire yet: use http".to_owned());
+    if manifest.module_type == ModuleType::System || manifest.transport == Transport::Ipc {
+        return refuse(
+            "manifest_incompatible",
+            "this core does not speak the native wire yet: use http, and another type than SYSTEM".to_owned(),
+        );
     }
     let runtime = manifest.runtime_with(has_main_py);
     if runtime == Runtime::Oci {
@@ -277,7 +276,7 @@ fn supported(manifest: &Manifest, has_main_py: bool, files: &[String]) -> Result
         );
     }
     match manifest.entry_point_with(runtime) {
-        Some(entry_point) if !files.contains(&entry_point) => {
+        Some(entry_point) if !has_file(&entry_point) => {
             refuse("manifest_invalid", format!("the package has no file `{entry_point}`: name it as `entry_point`"))
         }
         _ => Ok(()),

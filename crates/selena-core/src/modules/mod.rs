@@ -23,6 +23,7 @@ mod remove;
 mod rights;
 mod safe_mode;
 mod schedule;
+mod signer;
 mod slot;
 mod staging;
 mod supervise;
@@ -35,13 +36,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use selena_signature::PublicKey;
 use selena_types::{Manifest, ModuleName, ModuleState, ResourceLimits};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Api, ApiError,
+    Api, ApiError, Publishers,
     ports::{EngineState, ListenerHost, ModuleCalls, PackageReader, Sandbox, Sealer, Store, StoreError},
     transact::{read, write},
 };
@@ -75,6 +77,8 @@ pub struct ModulesConfig {
     pub enabled: Vec<ModuleName>,
     /// Settings of modules from the hub's own file.
     pub module_config: BTreeMap<ModuleName, Map<String, Value>>,
+    /// The key whose signature a package of type `SYSTEM` needs (protocol, section 3); without one none is taken.
+    pub vendor_key: Option<PublicKey>,
 }
 
 /// What the modules work with.
@@ -107,6 +111,7 @@ impl std::fmt::Debug for ModulesParts {
 #[derive(Debug)]
 pub struct Modules {
     parts: ModulesParts,
+    publishers: Publishers,
     slots: Mutex<BTreeMap<ModuleName, Arc<Slot>>>,
     claims: Mutex<Claims>,
     /// Packages whose trial the last end of the hub cut off: the engine may still hold something of them.
@@ -130,8 +135,10 @@ impl Modules {
         let records = read(parts.api.store(), |rows| rows.modules()).await?;
         let slots = records.into_iter().map(at_start).map(|record| (record.name.clone(), Arc::new(Slot::new(record))));
         let slots = slots.collect();
+        let publishers = Publishers::load(parts.api.clone()).await?;
         let modules = Arc::new(Self {
             parts,
+            publishers,
             slots: Mutex::new(slots),
             claims: Mutex::default(),
             cut_trials: Mutex::default(),
@@ -177,7 +184,9 @@ impl Modules {
     /// # Errors
     /// [`ApiError::NotFound`].
     pub fn details(&self, name: &ModuleName) -> Result<Value, ApiError> {
-        let mut details = self.record(name)?.details();
+        let record = self.record(name)?;
+        let mut details = record.details();
+        details["publisher"] = self.publishers.shown(record.signed_by.as_ref());
         let undelivered = self.parts.api.subscriptions().undelivered_of(name);
         details["dropped_events"] = json!(undelivered.dropped());
         details["dead_letters"] = json!(undelivered.dead_letters());

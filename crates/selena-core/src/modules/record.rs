@@ -1,6 +1,7 @@
 //! What the store keeps of a module.
 
 use jiff::Timestamp;
+use selena_signature::KeyId;
 use selena_types::{ModuleName, ModulePort, ModuleState, ModuleType, RuntimeMode, TokenHash};
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct ModuleRecord {
     pub manifest: String,
     /// Whether the package has `main.py`, which decides the default runtime.
     pub has_main_py: bool,
+    /// The key that signed the package, unless nobody did.
+    pub signed_by: Option<KeyId>,
     /// Where it stands.
     pub state: ModuleState,
     /// Why it cannot run, for people.
@@ -63,6 +66,8 @@ pub struct PreviousVersion {
     pub port: Option<ModulePort>,
     pub granted: Value,
     pub report: Option<TrialReport>,
+    #[serde(default)]
+    pub signed_by: Option<KeyId>,
 }
 
 impl PreviousVersion {
@@ -77,6 +82,7 @@ impl PreviousVersion {
             port: record.port,
             granted: record.granted.clone(),
             report: record.report.clone(),
+            signed_by: record.signed_by.clone(),
         }
     }
 
@@ -90,6 +96,7 @@ impl PreviousVersion {
             port: self.port,
             granted: self.granted,
             report: self.report,
+            signed_by: self.signed_by,
             ..now
         }
     }
@@ -137,7 +144,7 @@ impl ModuleRecord {
         })
     }
 
-    /// The module as `GET /modules/{name}` shows it (protocol, section 5).
+    /// The module as `GET /modules/{name}` shows it (protocol, section 5), but for what only others know of it.
     #[must_use]
     pub fn details(&self) -> Value {
         let mut details = self.summary();
@@ -147,7 +154,6 @@ impl ModuleRecord {
         details["report"] = serde_json::json!(self.report);
         details["previous_version"] = serde_json::json!(self.previous.as_ref().map(|previous| &previous.version));
         details["last_update"] = serde_json::json!(self.last_update);
-        details["publisher"] = Value::Null;
         details
     }
 

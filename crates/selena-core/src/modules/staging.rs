@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use selena_signature::{KeyId, PackageSignature};
 use selena_types::{Manifest, ModuleName, Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,8 @@ pub(super) struct Staged {
     pub(super) manifest: Manifest,
     pub(super) manifest_text: String,
     pub(super) has_main_py: bool,
+    /// The key that signed it, unless nobody did.
+    pub(super) signed_by: Option<KeyId>,
     pub(super) warnings: Vec<Problem>,
     /// What its trial saw, once it was tried.
     pub(super) report: Option<TrialReport>,
@@ -155,8 +158,20 @@ impl Modules {
         let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
         let has_main_py = upload.package_dir().join("main.py").is_file();
         let manifest_text = String::from_utf8_lossy(&text).into_owned();
+        let signed_by = waiting_signer(&upload)?;
         let (manifest, warnings) = (parsed.manifest, parsed.warnings);
-        Some(Staged { upload, manifest, manifest_text, has_main_py, warnings, report: None })
+        Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None })
+    }
+}
+
+/// The key that signed a package which waits: it was checked when it arrived, and lies where only the hub writes.
+/// The outer `None` if it cannot be told.
+#[expect(clippy::option_option, reason = "nobody, somebody, and not known")]
+fn waiting_signer(upload: &Upload) -> Option<Option<KeyId>> {
+    match fs::read(upload.package_dir().join(PackageSignature::FILE)) {
+        Ok(text) => Some(Some(PackageSignature::parse(&text).ok()?.key_id().clone())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
+        Err(_) => None,
     }
 }
 

@@ -73,6 +73,7 @@ impl Modules {
             runtime_mode: manifest.runtime_mode,
             manifest: staged.manifest_text.clone(),
             has_main_py: staged.has_main_py,
+            signed_by: staged.signed_by.clone(),
             port: manifest.port,
             report: staged.report.clone(),
             granted: rights::asked(manifest),
@@ -157,6 +158,7 @@ impl Modules {
             ..previous.clone().restored(old.clone())
         };
         let manifest = self.manifest(&record)?;
+        self.check_still_counts(record.signed_by.as_ref(), record.module_type)?;
         self.check_port(&old.name, record.port)?;
         self.check_dependencies(&manifest)?;
         Ok(Newcomer { record, manifest, staged: None, reason: Some(reason) })

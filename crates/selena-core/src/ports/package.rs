@@ -1,14 +1,16 @@
 //! Reading packages.
 
-use std::{fs::File, path::Path};
+use std::{collections::BTreeMap, fs::File, path::Path};
 
 /// A package that lies unpacked in a directory.
 #[derive(Debug)]
 pub struct UnpackedPackage {
     /// The text of its `manifest.json`, at most 64 KiB.
     pub manifest: Vec<u8>,
-    /// Paths of its files, relative, with `/`.
-    pub files: Vec<String>,
+    /// The text of its `SIGNATURE.json`, at most 1 MiB, if it has one; not checked yet.
+    pub signature: Option<Vec<u8>>,
+    /// Its files by relative path, with `/`, and the SHA-256 of what was written of each.
+    pub files: BTreeMap<String, [u8; 32]>,
 }
 
 /// Why a package was not unpacked.

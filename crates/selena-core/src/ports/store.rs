@@ -7,7 +7,7 @@ use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::modules::ModuleRecord;
+use crate::{modules::ModuleRecord, publishers::PublisherKey};
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,8 @@ pub trait Rows {
     fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, StoreError>;
     /// What people set of a module's settings.
     fn module_config(&self, module: &ModuleName) -> Result<Map<String, Value>, StoreError>;
+    /// All keys of publishers, by id.
+    fn publisher_keys(&self) -> Result<Vec<PublisherKey>, StoreError>;
     /// A setting of the hub itself.
     fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
 }
@@ -152,6 +154,8 @@ pub trait Tx: Rows {
     fn append_audit(&mut self, record: &AuditRecord) -> Result<(), StoreError>;
     /// Sets one of a module's settings.
     fn put_module_config(&mut self, module: &ModuleName, key: &str, value: &Value) -> Result<(), StoreError>;
+    /// Inserts or replaces a publisher's key.
+    fn put_publisher_key(&mut self, key: &PublisherKey) -> Result<(), StoreError>;
     /// Sets a setting of the hub itself.
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError>;
 }

@@ -60,6 +60,12 @@ const STARTS: &[(u16, &str)] = &[
     (409, "It waits for consent, or is disabled."),
     (503, "The container engine does not answer."),
 ];
+const PUBLISHERS: &[(u16, &str)] = &[
+    (404, "There is no such key."),
+    (409, "The key is known already, revoked, or replaced by another one."),
+    (413, "The body is too large."),
+    (422, "The body breaks a rule."),
+];
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "1 to 1000; 1000 if not given");
 const TYPE: (&str, &str, &str) = ("type", "string", "an event type, `prefix.*` or `*`");
 const SINCE_SEQ: (&str, &str, &str) = ("since_seq", "integer", "only events after this one");
@@ -188,6 +194,29 @@ pub(super) const fn describe(operation: Operation) -> Described {
             ..consent("Grant exactly what was shown", &[(200, "It goes on.", Some(Json("ModuleStatus")))])
         },
         Op::ConsentRefuse => consent("Drop what waits for consent", &[(204, "It is dropped.", None)]),
+        Op::PublisherList => {
+            asks("Publishers' keys, and the modules they signed", &[(200, "Keys.", Some(Json("Publishers")))])
+        }
+        Op::PublisherAdd => {
+            sends("Add a publisher's key", Json("NewPublisher"), &[(201, "The key.", Some(Json("Publisher")))])
+                .errors(PUBLISHERS)
+        }
+        Op::PublisherTrust => {
+            sends("Set how far a key is trusted", Json("NewTrust"), &[(200, "The key.", Some(Json("Publisher")))])
+                .errors(PUBLISHERS)
+        }
+        Op::PublisherRevoke => sends(
+            "Revoke a key for ever; modules it signed go on, and say so",
+            Json("NewRevocation"),
+            &[(200, "The key, and the modules it signed.", Some(Json("Publisher")))],
+        )
+        .errors(PUBLISHERS),
+        Op::PublisherRotate => sends(
+            "Add the key that takes another one's place, by a statement of that one's owner",
+            Json("Rotation"),
+            &[(201, "The new key.", Some(Json("Publisher")))],
+        )
+        .errors(PUBLISHERS),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Zip, forge::deflate, refused, taken};
+use super::{Staging, Zip, forge::deflate, refused, taken};
 
 /// 100 MB of zeros, deflated to 97 kB or a little more.
 static ZEROS: LazyLock<Vec<u8>> = LazyLock::new(|| deflate(&vec![0; 100_000_000]));
@@ -78,4 +78,40 @@ fn deflate_streams_end_where_their_entries_do() {
     refused("nothing", &zip(Vec::new()), "zip_corrupt");
     refused("no deflate", &zip(vec![0xff; 50]), "zip_corrupt");
     refused("empty blocks without end", &zip(b"\0\0\0\xff\xff".repeat(30_000)), "zip_corrupt");
+}
+
+#[test]
+fn every_file_comes_with_the_sha256_of_what_was_written() {
+    let zip = Zip::new().file("abc", b"abc").deflated("large", &b"text ".repeat(50_000)).directory("empty/");
+    let unpacked = Staging::new().unpack(&zip.build()).unwrap();
+    let hex = |path: &str| unpacked.files[path].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    // FIPS 180-4, and `printf 'text %.0s' $(seq 50000) | sha256sum`.
+    assert_eq!(hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(hex("large"), "81c7c10c76cc91c34b7d4ea5c9d27da5c277e9ed88bfee4ff7716ef5cac73559");
+    assert_eq!(unpacked.files.len(), 3, "a directory is no file");
+    assert_eq!(unpacked.signature, None);
+}
+
+#[test]
+fn a_signature_is_given_as_it_stands_in_the_package() {
+    let zip = Zip::new().deflated("SIGNATURE.json", b"{\"odd\":\xff}").file("ui/SIGNATURE.json", b"another");
+    let unpacked = Staging::new().unpack(&zip.build()).unwrap();
+    assert_eq!(unpacked.signature.as_deref(), Some(&b"{\"odd\":\xff}"[..]));
+    assert!(unpacked.files.contains_key("SIGNATURE.json"));
+}
+
+#[test]
+fn m14_a_signature_that_cannot_be_read_is_not_taken_for_none() {
+    refused(
+        "1 MiB and 1",
+        &Zip::new().file("SIGNATURE.json", &vec![b' '; (1 << 20) + 1]).build(),
+        "manifest_signature",
+    );
+    refused("a directory", &Zip::new().directory("SIGNATURE.json/").build(), "manifest_signature");
+    refused("twice", &Zip::new().file("SIGNATURE.json", b"1").file("SIGNATURE.json", b"2").build(), "zip_duplicate");
+    refused(
+        "below itself",
+        &Zip::new().file("SIGNATURE.json/x", b"").file("SIGNATURE.json", b"").build(),
+        "zip_duplicate",
+    );
 }

@@ -29,7 +29,7 @@ fn z27_what_the_path_names_now_has_no_effect() {
     fs::write(&evil, Zip::new().file("evil", b"evil").build()).unwrap();
     fs::rename(&evil, &path).unwrap();
     file.seek(SeekFrom::End(0)).unwrap();
-    assert_eq!(staging.unpack_file(&file).unwrap().files, ["good", "manifest.json"]);
+    assert!(staging.unpack_file(&file).unwrap().files.keys().eq(["good", "manifest.json"]));
     assert_eq!(file.stream_position().unwrap(), Zip::new().file("good", b"good").build().len() as u64, "not moved");
 }
 

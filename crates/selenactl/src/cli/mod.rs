@@ -1,6 +1,7 @@
 //! The command line.
 
 mod module;
+mod publisher;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use selena_types::{DeviceId, EventPattern};
 
 pub(crate) use module::{DevArgs, Language, ModuleCommand, Name, NewArgs, PrivateText};
+pub(crate) use publisher::{AddArgs, PublisherCommand, RotationArgs};
 
 /// Exit codes, below every help text that has a list of commands.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage; 3 a person has to consent first.";
@@ -41,6 +43,9 @@ pub(crate) enum Command {
     /// Make, install, start, stop and remove modules.
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Say whose signatures on modules this hub believes, and make keys to sign with.
+    #[command(subcommand)]
+    Publisher(PublisherCommand),
     /// See devices and set their state.
     #[command(subcommand)]
     Device(DeviceCommand),

@@ -29,6 +29,34 @@ pub(crate) enum ModuleCommand {
         /// The package; `NAME-VERSION.zip` here if not given.
         #[arg(long, short, value_name = "FILE.zip")]
         output: Option<PathBuf>,
+        /// Sign it with the private key of this file.
+        #[arg(long, value_name = "KEY")]
+        sign: Option<PathBuf>,
+    },
+    /// Sign a module: pack its directory, or pack its package anew, with SIGNATURE.json.
+    ///
+    /// A signature that is there is replaced. A package is signed in its place unless --output names another file.
+    Sign {
+        /// The module's directory, or its package.
+        #[arg(value_name = "DIR|FILE.zip")]
+        place: PathBuf,
+        /// The file of the private key; `publisher keygen` makes one.
+        #[arg(long, value_name = "KEY")]
+        key: PathBuf,
+        /// The signed package.
+        #[arg(long, short, value_name = "FILE.zip")]
+        output: Option<PathBuf>,
+    },
+    /// Check the signature of a package, file by file. Needs no hub.
+    ///
+    /// Exit code 0 only if the key that is named signed exactly what is in the package.
+    Verify {
+        /// The package.
+        #[arg(value_name = "FILE.zip")]
+        file: PathBuf,
+        /// The publisher's public key: its file, or its base64. Without it only the files are checked.
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
     },
     /// Run a module beside a development hub, and restart it when a file changes, until Ctrl-C.
     ///

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use selena_signature::PrivateKey;
 use selena_types::Problem;
 use serde_json::{Value, json};
 
 use super::{Outcome, consent::grants};
 use crate::{
     error::CtlError,
+    keys,
     package::{Package, Report, check, pack},
     screen::Screen,
     value::size,
@@ -25,19 +27,38 @@ pub(super) fn run_check(place: &Path, screen: &mut Screen) -> Result<Outcome, Ct
 }
 
 /// Packs a directory, unless a hub would refuse what comes of it.
-pub(super) fn run_pack(dir: &Path, output: Option<PathBuf>, screen: &mut Screen) -> Result<Outcome, CtlError> {
+pub(super) fn run_pack(
+    dir: &Path,
+    output: Option<PathBuf>,
+    key: Option<&Path>,
+    screen: &mut Screen,
+) -> Result<Outcome, CtlError> {
     if !dir.is_dir() {
         return Err(CtlError::Usage(format!("{} is no directory", dir.display())));
     }
-    let mut package = Package::open(dir)?;
+    let key = key.map(keys::read_private).transpose()?;
+    pack_anew(dir, output, key.as_ref(), screen)
+}
+
+/// Packs a directory, or what is in a package, unless a hub would refuse what comes of it.
+pub(super) fn pack_anew(
+    place: &Path,
+    output: Option<PathBuf>,
+    key: Option<&PrivateKey>,
+    screen: &mut Screen,
+) -> Result<Outcome, CtlError> {
+    let mut package = Package::open(place)?;
+    if key.is_some() {
+        package.drop_signature();
+    }
     let report = check(&mut package)?;
     let Some(manifest) = report.manifest.as_ref().filter(|_| report.problems.is_empty()) else {
-        return refuse(&report, dir, screen);
+        return refuse(&report, place, screen);
     };
     let out = output.unwrap_or_else(|| format!("{}-{}.zip", manifest.name, manifest.version).into());
-    let report = pack(&package, &out)?;
+    let report = pack(&mut package, &out, key)?;
     if !report.problems.is_empty() {
-        return refuse(&report, dir, screen);
+        return refuse(&report, place, screen);
     }
     let zip_bytes = std::fs::metadata(&out).map_err(|source| CtlError::File { file: out.clone(), source })?.len();
     let mut answer = document(&report);
@@ -45,7 +66,11 @@ pub(super) fn run_pack(dir: &Path, output: Option<PathBuf>, screen: &mut Screen)
     answer["zip_bytes"] = json!(zip_bytes);
     report.warnings.iter().for_each(|warning| screen.note(&line("warning", warning)));
     screen.answer(&answer, |screen| {
-        screen.line(&format!("{}: {} ({})", title(&report, dir), out.display(), size(zip_bytes)))
+        let signed = match &report.signed_by {
+            Some(id) => format!("signed with key {id}"),
+            None => "UNSIGNED".to_owned(),
+        };
+        screen.line(&format!("{}: {} ({}), {signed}", title(&report, place), out.display(), size(zip_bytes)))
     })?;
     Ok(Outcome::Done)
 }
@@ -70,8 +95,13 @@ fn findings(report: &Report) -> Vec<String> {
     let mut lines: Vec<_> = report.problems.0.iter().map(|problem| line("problem", problem)).collect();
     lines.extend(report.warnings.iter().map(|warning| line("warning", warning)));
     lines.extend(grants(&report.adds()).into_iter().map(|grant| format!("consent  a person has to let it {grant}")));
-    if report.manifest.is_some() && !report.signed {
-        lines.push("consent  nobody signed it: installed from the page, a person has to agree".to_owned());
+    match &report.signed_by {
+        Some(id) => lines.push(format!("signed   with key {id}; by whom, `module verify --key` tells")),
+        None if report.manifest.is_some() => {
+            lines
+                .push("consent  nobody signed it: UNSIGNED; installed from the page, a person has to agree".to_owned());
+        }
+        None => {}
     }
     lines
 }
@@ -89,7 +119,8 @@ fn document(report: &Report) -> Value {
         "type": manifest.map(|manifest| manifest.module_type),
         "files": report.files,
         "bytes": report.bytes,
-        "signed": report.signed,
+        "signed": report.signed_by.is_some(),
+        "key_id": report.signed_by,
         "problems": report.problems,
         "warnings": report.warnings,
         "adds": report.adds(),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Outcome,
     install::{RESPOND_ASYNC, settle},
+    publishers::made_by,
 };
 use crate::{
     client::{Body, Client},
@@ -30,6 +31,8 @@ pub(super) async fn consent(
 ) -> Result<Outcome, CtlError> {
     let asked = asked(&name, client).await?;
     screen.note(&words(&name, &asked));
+    let module = client.get(&format!("/modules/{name}")).await?;
+    screen.note(&format!("{name} is {}", made_by(&module["publisher"])));
     if !yes && !screen.confirm("Grant this?")? {
         screen.note("Nothing was granted.");
         return Ok(Outcome::AwaitingConsent);

@@ -8,6 +8,7 @@ use selena_types::{ModuleName, ModuleState};
 use super::{
     Outcome,
     progress::{conclude, follow, state},
+    publishers::made_by,
 };
 use crate::{
     client::{Answer, Body, Client},
@@ -24,7 +25,14 @@ pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen)
     let answer = client.send(Method::POST, "/modules/install", Body::Zip(package), &RESPOND_ASYNC).await?;
     let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
     let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
-    settle(&name, answer, client, screen).await
+    let outcome = settle(&name, answer, client, screen).await?;
+    // What failed may be gone, and then nobody made it.
+    if outcome != Outcome::Failed
+        && let Ok(module) = client.get(&format!("/modules/{name}")).await
+    {
+        screen.note(&format!("{name} is {}", made_by(&module["publisher"])));
+    }
+    Ok(outcome)
 }
 
 /// Follows a module that an answer says is on its way, and tells where it came to stand.

@@ -9,6 +9,8 @@ mod install;
 mod modules;
 mod new;
 mod progress;
+mod publishers;
+mod sign;
 mod system;
 
 use std::process::ExitCode;
@@ -45,6 +47,7 @@ impl From<Outcome> for ExitCode {
 pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     match command {
         Command::Module(command) => modules::run(command, client, screen).await,
+        Command::Publisher(command) => publishers::run(command, client, screen).await,
         Command::Device(command) => devices::run(command, client, screen).await,
         Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
         Command::Info => system::show("/system/info", client, screen).await,

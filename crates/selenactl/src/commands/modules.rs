@@ -11,6 +11,8 @@ use super::{
     install::install,
     new,
     progress::conclude,
+    publishers::{made_by, signers},
+    sign,
 };
 use crate::{
     cli::{ModuleCommand, Name},
@@ -27,7 +29,9 @@ pub(super) async fn run(asked: ModuleCommand, client: &Client, screen: &mut Scre
     match asked {
         ModuleCommand::New(arguments) => new::new(arguments, screen),
         ModuleCommand::Check { place } => author::run_check(&place, screen),
-        ModuleCommand::Pack { dir, output } => author::run_pack(&dir, output, screen),
+        ModuleCommand::Pack { dir, output, sign } => author::run_pack(&dir, output, sign.as_deref(), screen),
+        ModuleCommand::Sign { place, key, output } => sign::run_sign(&place, &key, output, screen),
+        ModuleCommand::Verify { file, key } => sign::run_verify(&file, key.as_deref(), screen),
         ModuleCommand::Dev(arguments) => dev::dev(arguments, screen).await,
         ModuleCommand::Install { file } => install(file, client, screen).await,
         ModuleCommand::List => list(client, screen).await,
@@ -48,13 +52,19 @@ pub(super) async fn run(asked: ModuleCommand, client: &Client, screen: &mut Scre
 
 async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let answer = client.get("/modules").await?;
-    screen.answer(&answer, |screen| screen.table(&table(&answer)))?;
+    // Programs get the hub's answer as it is; who made each module they find in `module show`.
+    let signers = if screen.is_for_programs() { Value::Null } else { client.get("/publishers").await? };
+    screen.answer(&answer, |screen| screen.table(&table(&answer, &signers)))?;
     Ok(Outcome::Done)
 }
 
 async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let module = client.get(&format!("/modules/{name}")).await?;
-    screen.answer(&module, |screen| screen.table(&details(&module)))?;
+    screen.answer(&module, |screen| {
+        let mut shown = module.clone();
+        shown["publisher"] = json!(made_by(&module["publisher"]));
+        screen.table(&details(&shown))
+    })?;
     Ok(Outcome::Done)
 }
 
@@ -92,12 +102,14 @@ async fn logs(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<
     Ok(Outcome::Done)
 }
 
-fn table(answer: &Value) -> Table {
-    let mut table = Table::new(["NAME", "VERSION", "TYPE", "STATUS", "MODE", "PORT", "INSTALLED"]);
+fn table(answer: &Value, publishers: &Value) -> Table {
+    let signers = signers(publishers);
+    let mut table = Table::new(["NAME", "VERSION", "TYPE", "STATUS", "MODE", "PORT", "SIGNED BY", "INSTALLED"]);
     for module in answer["modules"].as_array().into_iter().flatten() {
         let [name, version, kind, status, mode, port] =
             ["name", "version", "type", "status", "runtime_mode", "port"].map(|key| plain(&module[key]));
-        table.row([&name, &version, &kind, &status, &mode, &port, &time(&module["installed_at"])]);
+        let signer = signers.get(&name).map_or("UNSIGNED", String::as_str);
+        table.row([&name, &version, &kind, &status, &mode, &port, signer, &time(&module["installed_at"])]);
     }
     table
 }

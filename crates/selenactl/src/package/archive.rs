@@ -26,7 +26,7 @@ pub(super) fn open(place: &Path) -> Result<Package, PackageError> {
         }
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Package { place: place.to_owned(), entries, source: Source::Archive { zip, bytes } })
+    Ok(Package { place: place.to_owned(), entries, source: Source::Archive { zip, bytes }, to_be_signed: false })
 }
 
 fn of(entry: &ZipFile<'_, File>) -> Entry {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use selena_signature::KeyId;
 use selena_types::{
     Loc, Manifest, ModuleType, ParsedManifest, Permission, Problem, Problems, ResourceLimits, Runtime, Transport,
 };
@@ -10,14 +11,13 @@ use serde_json::{Value, json};
 
 use super::{
     Entry, Kind, MAX_ARCHIVE_BYTES, MAX_ENTRIES, MAX_RATIO, MAX_TOTAL_BYTES, Package, PackageError, RATIO_FROM_BYTES,
-    Source, names, program,
+    Source, names, program, sign,
 };
 
 /// What no hub has more of to give to one module; each hub has less, by its own memory and cores.
 const LIMITS: ResourceLimits = ResourceLimits { memory_mb: 32_768, cpu: 64.0, data_mb: 65_536 };
 
 const MANIFEST: &str = "manifest.json";
-const SIGNATURE: &str = "SIGNATURE.json";
 
 const INVALID: &str = "manifest_invalid";
 const INCOMPATIBLE: &str = "manifest_incompatible";
@@ -37,8 +37,8 @@ pub(crate) struct Report {
     pub(crate) files: usize,
     /// Their bytes, unpacked.
     pub(crate) bytes: u64,
-    /// Whether it says that somebody signed it; whether that is true, the hub finds out.
-    pub(crate) signed: bool,
+    /// The key it says it is signed with; whether that is true, only who has the key's public half can tell.
+    pub(crate) signed_by: Option<KeyId>,
 }
 
 impl Report {
@@ -76,8 +76,8 @@ pub(crate) fn check(package: &mut Package) -> Result<Report, PackageError> {
         warnings.extend(missing_pages(package, &parsed.manifest));
         manifest = Some(parsed.manifest);
     }
-    let signed = package.entry(SIGNATURE).is_some();
-    Ok(Report { manifest, problems, warnings, files: package.entries.len(), bytes: total_bytes(package), signed })
+    let signed_by = sign::check(package, &mut problems)?;
+    Ok(Report { manifest, problems, warnings, files: package.entries.len(), bytes: total_bytes(package), signed_by })
 }
 
 fn total_bytes(package: &Package) -> u64 {
@@ -134,7 +134,7 @@ fn read_manifest(package: &mut Package, problems: &mut Problems) -> Result<Optio
 
 /// What the protocol has and hubs of this version do not take.
 fn check_incompatible(package: &Package, manifest: &Manifest, problems: &mut Problems) {
-    if manifest.module_type == ModuleType::System && package.entry(SIGNATURE).is_none() {
+    if manifest.module_type == ModuleType::System && !package.is_signed() {
         let why = "SYSTEM is for parts of the hub itself: it needs the hub vendor's signature";
         problems.add(["type".into()], "manifest_signature", why);
     }

@@ -9,11 +9,12 @@ mod ignore;
 mod names;
 mod pack;
 mod program;
+mod sign;
 mod tree;
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -102,6 +103,8 @@ pub(crate) struct Package {
     place: PathBuf,
     entries: Vec<Entry>,
     source: Source,
+    /// Whether it gets a signature when it is packed.
+    to_be_signed: bool,
 }
 
 #[derive(Debug)]
@@ -115,7 +118,7 @@ impl Package {
     pub(crate) fn open(place: &Path) -> Result<Self, PackageError> {
         if std::fs::metadata(place).map_err(PackageError::io("find", place))?.is_dir() {
             let entries = tree::entries(place)?;
-            return Ok(Self { place: place.to_owned(), entries, source: Source::Directory });
+            return Ok(Self { place: place.to_owned(), entries, source: Source::Directory, to_be_signed: false });
         }
         archive::open(place)
     }
@@ -126,16 +129,26 @@ impl Package {
 
     /// The first bytes of a file of the package.
     fn read(&mut self, path: &str, most: u64) -> Result<Vec<u8>, PackageError> {
-        let file = self.place.join(path);
         let mut bytes = Vec::new();
-        let read = match &mut self.source {
-            Source::Directory => File::open(&file).and_then(|open| open.take(most).read_to_end(&mut bytes)),
+        self.copy_first(path, most, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Writes a file of the package somewhere; of one that is larger than a package may be, a part.
+    fn copy(&mut self, path: &str, to: &mut impl Write) -> Result<(), PackageError> {
+        self.copy_first(path, MAX_TOTAL_BYTES + 1, to)
+    }
+
+    fn copy_first(&mut self, path: &str, most: u64, to: &mut impl Write) -> Result<(), PackageError> {
+        let file = self.place.join(path);
+        let copied = match &mut self.source {
+            Source::Directory => File::open(&file).and_then(|open| io::copy(&mut open.take(most), to)),
             Source::Archive { zip, .. } => match zip.by_name(path) {
-                Ok(entry) => entry.take(most).read_to_end(&mut bytes),
+                Ok(entry) => io::copy(&mut entry.take(most), to),
                 Err(source) => return Err(PackageError::Broken { path: self.place.clone(), source }),
             },
         };
-        read.map_err(PackageError::io("read", &file))?;
-        Ok(bytes)
+        copied.map_err(PackageError::io("read", &file))?;
+        Ok(())
     }
 }

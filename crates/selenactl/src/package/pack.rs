@@ -1,26 +1,28 @@
-//! From a directory to a package: the same files give the same bytes, on every machine and day.
+//! From a directory, or from a package, to a package: the same files give the same bytes, on every machine and day.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, Permissions},
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
 };
 
+use selena_signature::{FileDigests, PackageSignature, PrivateKey, Sha256Digest};
 use tempfile::NamedTempFile;
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
-use super::{Entry, Kind, Package, PackageError, Report, check};
+use super::{Entry, Kind, Package, PackageError, Report, check, sign::Digesting};
 
-/// Packs a directory that has no problem. With problems in the report, nothing was written.
-pub(crate) fn pack(package: &Package, out: &Path) -> Result<Report, PackageError> {
+/// Packs what has no problem, with a signature if there is a key. With problems in the report, nothing was written.
+pub(crate) fn pack(package: &mut Package, out: &Path, key: Option<&PrivateKey>) -> Result<Report, PackageError> {
     let directory = match out.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     // Until it is whole and good it has another name, so that a file of this name is always a good package.
     let mut part = NamedTempFile::new_in(directory).map_err(PackageError::io("write", out))?;
-    write(package, out, part.as_file_mut())?;
+    write(package, out, key, part.as_file_mut())?;
     // Some faults show only now: its size, and files that pack too well.
     let report = check(&mut Package::open(part.path())?)?;
     if report.problems.is_empty() {
@@ -31,28 +33,44 @@ pub(crate) fn pack(package: &Package, out: &Path) -> Result<Report, PackageError
     Ok(report)
 }
 
-fn write(package: &Package, out: &Path, file: &mut File) -> Result<(), PackageError> {
+fn write(package: &mut Package, out: &Path, key: Option<&PrivateKey>, file: &mut File) -> Result<(), PackageError> {
     let mut zip = ZipWriter::new(file);
     // An earlier package that lies in the directory is not a part of the next one.
     let earlier = fs::canonicalize(out).ok();
-    for entry in &package.entries {
+    let mut digests = BTreeMap::new();
+    for entry in package.entries.clone() {
         let source = package.place.join(&entry.path);
         if earlier.is_none() || fs::canonicalize(&source).ok() != earlier {
-            add(&mut zip, entry, &source, out)?;
+            let digest = add(&mut zip, package, &entry, out)?;
+            digests.insert(entry.path, digest);
         }
+    }
+    if let Some(key) = key {
+        let signature = PackageSignature::sign(key, FileDigests::new(digests));
+        zip.start_file(PackageSignature::FILE, options(false)).map_err(failed(out))?;
+        zip.write_all(signature.to_json().as_bytes()).map_err(PackageError::io("write", out))?;
     }
     zip.finish().and_then(|file| Ok(file.flush()?)).map_err(failed(out))
 }
 
-fn add(zip: &mut ZipWriter<&mut File>, entry: &Entry, source: &Path, out: &Path) -> Result<(), PackageError> {
-    let options = SimpleFileOptions::default()
+/// Adds a file; gives the digest of what was packed, which is what is signed.
+fn add(
+    zip: &mut ZipWriter<&mut File>,
+    package: &mut Package,
+    entry: &Entry,
+    out: &Path,
+) -> Result<Sha256Digest, PackageError> {
+    zip.start_file(entry.path.as_str(), options(entry.kind == Kind::Executable)).map_err(failed(out))?;
+    let mut packed = Digesting::new(zip);
+    package.copy(&entry.path, &mut packed)?;
+    Ok(packed.finish())
+}
+
+fn options(executable: bool) -> SimpleFileOptions {
+    SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .last_modified_time(DateTime::default())
-        .unix_permissions(if entry.kind == Kind::Executable { 0o755 } else { 0o644 });
-    zip.start_file(entry.path.as_str(), options).map_err(failed(out))?;
-    let mut content = File::open(source).map_err(PackageError::io("read", source))?;
-    io::copy(&mut content, zip).map_err(PackageError::io("pack", source))?;
-    Ok(())
+        .unix_permissions(if executable { 0o755 } else { 0o644 })
 }
 
 fn failed(out: &Path) -> impl FnOnce(ZipError) -> PackageError {

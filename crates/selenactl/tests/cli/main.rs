@@ -7,5 +7,7 @@ mod fake_hub;
 mod hub;
 mod modules;
 mod packages;
+mod publishers;
 mod scaffold;
 mod settings;
+mod sign;

@@ -15,16 +15,25 @@ fn validating() -> Prepared {
     answer(INSTALL, 202, json!({"name": "lamp", "status": "VALIDATING"}))
 }
 
+const MODULE: &str = "GET /modules/lamp";
+const UNSIGNED: &str = "lamp is UNSIGNED: nobody vouches for where it comes from\n";
+
+/// A module that nobody signed.
+fn unsigned() -> Prepared {
+    let publisher = json!({"signed": false, "name": null, "key_id": null, "trust": "UNTRUSTED", "revoked": false});
+    answer(MODULE, 200, json!({"name": "lamp", "publisher": publisher}))
+}
+
 #[tokio::test]
 async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
     for (chunk_bytes, end) in [(1, "RUNNING"), (7, "READY"), (usize::MAX, "STOPPED")] {
         let stream = [line("VALIDATING", "trying the package", 40), line(end, "all is well", 100)];
-        let hub = Hub::start([validating(), events(STREAM, chunk_bytes, &stream)]);
+        let hub = Hub::start([validating(), events(STREAM, chunk_bytes, &stream), unsigned()]);
         let package = hub.file("lamp.zip", b"PK\x03\x04 not really");
         let ran = hub.ctl(&["module", "install", &package]).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(0), format!("lamp is {end}\n").as_str()), "{ran:?}");
-        assert_eq!(ran.err, " 40 %  VALIDATING  trying the package\n");
-        assert_eq!(hub.asked(), [INSTALL, STREAM]);
+        assert_eq!(ran.err, format!(" 40 %  VALIDATING  trying the package\n{UNSIGNED}"));
+        assert_eq!(hub.asked(), [INSTALL, STREAM, MODULE]);
         let sent = &hub.seen()[0];
         assert_eq!(sent.body, &b"PK\x03\x04 not really"[..]);
         for (name, value) in [("host", "localhost"), ("content-type", "application/zip"), ("prefer", "respond-async")] {
@@ -107,24 +116,25 @@ async fn an_install_that_needs_consent_says_what_for_and_how() {
 async fn consent_grants_exactly_what_was_shown() {
     let hub = Hub::start([
         answer("GET /modules/lamp/consent", 200, asked()),
+        unsigned(),
         answer("POST /modules/lamp/consent", 202, json!({"name": "lamp", "status": "VALIDATING"})),
         events(STREAM, 1, &[line("RUNNING", "running and healthy", 100)]),
     ]);
     let ran = hub.ctl(&["module", "consent", "lamp", "--yes"]).await;
-    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "lamp is RUNNING\n", WORDS));
-    assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[1].body).expect("JSON"), asked());
+    assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(0), "lamp is RUNNING\n", format!("{WORDS}{UNSIGNED}")));
+    assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[2].body).expect("JSON"), asked());
     hub.asked();
 }
 
 #[tokio::test]
 async fn without_a_person_nothing_is_granted_or_removed() {
-    let hub = Hub::start([answer("GET /modules/lamp/consent", 200, asked())]);
+    let hub = Hub::start([answer("GET /modules/lamp/consent", 200, asked()), unsigned()]);
     let ran = hub.ctl(&["module", "consent", "lamp"]).await;
-    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1));
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 2));
     assert!(ran.err.contains("--yes"), "{}", ran.err);
 
     let ran = hub.ctl(&["module", "remove", "lamp"]).await;
-    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1), "nothing more was asked");
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 2), "nothing more was asked");
 }
 
 #[tokio::test]
@@ -146,15 +156,40 @@ async fn modules_are_started_stopped_and_removed() {
 
 #[tokio::test]
 async fn modules_are_listed_in_columns_or_as_the_json_of_the_hub() {
-    let list = json!({"modules": [{"name": "lamp", "version": "1.0.0", "type": "DRIVER", "status": "RUNNING",
-        "runtime_mode": "always_on", "port": 8100, "installed_at": "2026-01-31T12:00:00.5Z", "ui": null}]});
-    let hub = Hub::start([answer("GET /modules", 200, list.clone()), answer("GET /modules", 200, list.clone())]);
+    let module = |name: &str, port: u16| {
+        json!({"name": name, "version": "1.0.0", "type": "DRIVER", "status": "RUNNING", "runtime_mode": "always_on",
+            "port": port, "installed_at": "2026-01-31T12:00:00.5Z", "ui": null})
+    };
+    let list = json!({"modules": [module("lamp", 8100), module("heater", 8101), module("door", 8102)]});
+    let publishers = json!({"publishers": [
+        {"name": "Lamps & Co", "revoked_at": null, "modules": ["lamp"]},
+        {"name": "Doors", "revoked_at": "2026-01-31T12:00:00Z", "modules": ["door"]},
+    ]});
+    let hub = Hub::start([
+        answer("GET /modules", 200, list.clone()),
+        answer("GET /publishers", 200, publishers),
+        answer("GET /modules", 200, list.clone()),
+    ]);
     assert_eq!(
         hub.ctl(&["module", "list"]).await.out,
-        "NAME  VERSION  TYPE    STATUS   MODE       PORT  INSTALLED\n\
-         lamp  1.0.0    DRIVER  RUNNING  always_on  8100  2026-01-31 12:00:00 UTC\n"
+        "NAME    VERSION  TYPE    STATUS   MODE       PORT  SIGNED BY       INSTALLED\n\
+         lamp    1.0.0    DRIVER  RUNNING  always_on  8100  Lamps & Co      2026-01-31 12:00:00 UTC\n\
+         heater  1.0.0    DRIVER  RUNNING  always_on  8101  UNSIGNED        2026-01-31 12:00:00 UTC\n\
+         door    1.0.0    DRIVER  RUNNING  always_on  8102  REVOKED: Doors  2026-01-31 12:00:00 UTC\n"
     );
     assert_eq!(hub.ctl(&["module", "list", "--json"]).await.json(), list);
+}
+
+#[tokio::test]
+async fn a_module_is_shown_with_who_made_it() {
+    let publisher = json!({"signed": true, "name": "Lamps", "key_id": "ab", "trust": "BASIC", "revoked": false});
+    let signed = json!({"name": "lamp", "publisher": publisher});
+    let hub = Hub::start([answer(MODULE, 200, signed.clone()), unsigned(), answer(MODULE, 200, signed.clone())]);
+    let show = ["module", "show", "lamp"];
+    assert_eq!(hub.ctl(&show).await.out, "name       lamp\npublisher  signed by Lamps (BASIC) with the key ab\n");
+    let nobody = "name       lamp\npublisher  UNSIGNED: nobody vouches for where it comes from\n";
+    assert_eq!(hub.ctl(&show).await.out, nobody);
+    assert_eq!(hub.ctl(&["--json", "module", "show", "lamp"]).await.json(), signed);
 }
 
 #[tokio::test]

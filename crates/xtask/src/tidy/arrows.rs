@@ -29,8 +29,21 @@ const RULES: &[Rule] = &[
     rule("selena-types", Only(&[]), "names and bodies are the lowest layer: no IO, nothing below it"),
     rule("selena-manifest", Only(&[]), "the integrity agent shares this crate alone with the core"),
     rule("selena-ipc", Only(&["selena-types"]), "a wire carries types and knows nothing of who speaks"),
-    rule("selena-core", Only(&["selena-types"]), "the core decides; what it needs of the world it declares as ports"),
-    rule("selena-store", Only(&["selena-core", "selena-types"]), "SQL knows the core's port and nothing above it"),
+    rule(
+        "selena-signature",
+        Only(&["selena-types"]),
+        "hub and command line check the same signatures, and neither is carried into the other",
+    ),
+    rule(
+        "selena-core",
+        Only(&["selena-signature", "selena-types"]),
+        "the core decides; what it needs of the world it declares as ports",
+    ),
+    rule(
+        "selena-store",
+        Only(&["selena-core", "selena-signature", "selena-types"]),
+        "SQL knows the core's port and nothing above it",
+    ),
     rule("selena-package", Only(&["selena-types"]), "what reads packages of strangers must not reach anything else"),
     rule(
         "selena-sandbox",
@@ -46,6 +59,7 @@ const RULES: &[Rule] = &[
         Only(&[
             "selena-types",
             "selena-ipc",
+            "selena-signature",
             "selena-core",
             "selena-store",
             "selena-package",
@@ -64,7 +78,7 @@ const RULES: &[Rule] = &[
     ),
     rule("selena-cloud", Only(&["selena-types", "selena-runtime"]), "the cloud unit speaks to the core by HTTP only"),
     rule("selena-platform", Only(&["selena-types"]), "the platform is another machine"),
-    rule("selenactl", Only(&["selena-types"]), "the command line speaks to the hub by HTTP only"),
+    rule("selenactl", Only(&["selena-signature", "selena-types"]), "the command line speaks to the hub by HTTP only"),
     rule("selena-sdk", Only(&["selena-types", "selena-ipc"]), "modules are strangers: they get the wires, not the hub"),
     rule("selena-init", Only(&[]), "the first process of every container is small and depends on nothing of ours"),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
