@@ -55,6 +55,7 @@ pub enum Operation {
     PublisherTrust,
     PublisherRevoke,
     PublisherRotate,
+    SecretsProxy,
 }
 
 /// What a type of module needs for an operation.
@@ -157,6 +158,7 @@ impl Operation {
         Self::PublisherTrust,
         Self::PublisherRevoke,
         Self::PublisherRotate,
+        Self::SecretsProxy,
     ];
 
     /// The operation's row of the table in section 3.
@@ -164,7 +166,7 @@ impl Operation {
     pub const fn rule(self) -> Rule {
         use Permission::{
             DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, IntegrityRead, ModulesManage, ModulesRead,
-            SystemRead,
+            SecretsProxy, SystemRead,
         };
         match self {
             Self::Boot | Self::OpenApi | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
@@ -205,6 +207,9 @@ impl Operation {
                 Rule { public: true, system: true, ..Rule::hub(IntegrityRead) }
             }
             Self::SafeModeExit => Rule { system: false, ..Rule::hub(IntegrityRead) },
+            Self::SecretsProxy => {
+                Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsProxy) }
+            }
         }
     }
 

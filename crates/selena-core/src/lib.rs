@@ -1,6 +1,7 @@
 //! What the hub decides: modules, devices, events, permissions.
 //!
-//! Entry points: [`Api`], the one door of both wires, and [`Modules`], the life of installed modules.
+//! Entry points: [`Api`], the one door of both wires, [`Modules`], the life of installed modules, and
+//! [`Secrets`], what the hub asks of hosts outside in a module's name.
 //! What it needs from the world it declares in [`ports`]: it knows nothing of SQL, of Docker, of axum and of the page.
 
 mod access;
@@ -18,6 +19,7 @@ pub mod ports;
 mod presence;
 mod publishers;
 mod rate_limit;
+mod secrets;
 mod signature;
 mod subscriptions;
 mod token;
@@ -33,6 +35,7 @@ pub use modules::{
     PreviousVersion, Progress, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
+pub use secrets::{Credentials, CredentialsError, NoCredentials, Secrets};
 pub use selena_signature::KeyId;
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use selena_core::{
-    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts,
+    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, NoCredentials, Secrets,
     identity::RequestLimits,
     integrity::Integrity,
     ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
@@ -81,6 +81,7 @@ async fn assemble(
     let integrity = Integrity::of_hub(&places.agent_secret, &places.data_dir);
     let api = Api::new(info()?, store, calls.clone(), development, limits).await?.watched_by(integrity);
     let api = Arc::new(api);
+    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), Arc::new(NoCredentials))));
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
     let modules = Modules::load(ModulesParts {
         api: api.clone(),

@@ -6,16 +6,19 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
+use selena_core::ports::Https;
 use selena_runtime::{
     agent_secret,
     settings::{ModulesSettings, Settings, variable},
 };
 use selena_signature::PublicKey;
 use selena_types::{ModuleName, Secret};
+use selena_vault::GuardedHttps;
 use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
@@ -40,6 +43,7 @@ pub(crate) struct Places {
     pub(crate) enabled_modules: Vec<ModuleName>,
     pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
     pub(crate) vendor_key: Option<PublicKey>,
+    pub(crate) https: Arc<dyn Https>,
     pub(crate) rate_limit: bool,
     pub(crate) development: Option<DevelopmentKeys>,
     pub(crate) agent_secret: Secret,
@@ -80,6 +84,7 @@ impl Places {
             enabled_modules: names(&settings.modules.enabled_modules)?,
             module_config: module_config(&settings.modules)?,
             vendor_key: vendor_key(arguments.vendor_key.as_deref())?,
+            https: Arc::new(GuardedHttps::new(settings.ca_file.as_deref()).context("setting `core_ca_file`")?),
             rate_limit: !arguments.no_rate_limit,
             development: arguments.dev.then(development_keys),
             data_dir,

@@ -3,6 +3,7 @@
 mod devices;
 mod events;
 mod integrity;
+mod secrets;
 
 pub use events::may_see;
 
@@ -28,6 +29,7 @@ use crate::{
     modules::Modules,
     ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
     presence::{Change, Presence},
+    secrets::Secrets,
     subscriptions::Subscriptions,
     transact::{read, write},
 };
@@ -65,6 +67,7 @@ pub struct Api {
     presence_changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
     integrity: Integrity,
     modules: OnceLock<Weak<Modules>>,
+    secrets: OnceLock<Arc<Secrets>>,
 }
 
 /// What is special about a development hub (protocol, section 12).
@@ -139,6 +142,7 @@ impl Api {
             presence_changes: Mutex::new(Some(presence_changes)),
             integrity: Integrity::default(),
             modules: OnceLock::new(),
+            secrets: OnceLock::new(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
 mod https;
+mod https_url;
 mod listen;
 mod outbound;
 mod package;
@@ -9,6 +10,7 @@ mod seal;
 mod store;
 
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
+pub use https_url::HttpsUrl;
 pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
 pub use package::{PackageError, PackageReader, UnpackedPackage};

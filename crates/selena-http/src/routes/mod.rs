@@ -7,6 +7,7 @@ pub(crate) mod intents;
 pub(crate) mod module_install;
 pub(crate) mod modules;
 pub(crate) mod publishers;
+pub(crate) mod secrets;
 pub(crate) mod system;
 
 use axum::{
