@@ -35,7 +35,12 @@ fn run() -> u8 {
         complain(format_args!("usage: selena-init -- PROGRAM [ARGUMENT]..."));
         return EXIT_USAGE;
     };
-    // Before anything else: a blocked signal waits, and one that comes to PID 1 unblocked is lost.
+    // The module runs as the same user: else it could read this process's memory and descriptors in /proc/1.
+    if let Err(errno) = nix::sys::prctl::set_dumpable(false) {
+        complain(format_args!("cannot close this process to its module: {errno}"));
+        return EXIT_SYSTEM;
+    }
+    // Before the module is there: a blocked signal waits, and one that comes to PID 1 unblocked is lost.
     let mut signals = match Signals::block_all() {
         Ok(signals) => signals,
         Err(error) => {

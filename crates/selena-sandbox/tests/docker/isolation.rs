@@ -79,7 +79,9 @@ async fn the_environment_reaches_the_module_and_nothing_else() {
         let spec = hub.spec("secretive");
         let (_, log) = hub.run(&spec, "look").await;
         assert_eq!(value(&log, "secret"), "canary");
-        assert!(!value(&log, "init_environment").contains("canary"));
+        for closed in ["init_environment", "init_memory", "init_files"] {
+            assert_eq!(value(&log, closed), EACCES, "{closed} in:\n{log}");
+        }
         let name = hub.config.name_prefix.clone() + "selena-module-secretive";
         let seen = hub.docker.inspect_container(&name, None::<InspectContainerOptions>).await.unwrap();
         assert!(!format!("{seen:?}").contains("canary"));
