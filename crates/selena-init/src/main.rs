@@ -5,13 +5,19 @@
 //! The environment is only ever in the module's own process: it is neither in the container's configuration nor in
 //! `/proc/1/environ`.
 //!
+//! In a trial it also observes the module: it answers the system calls that are denied, and tells the hub which they were.
+//!
 //! This program knows nothing of Docker, of manifests and of the hub's API.
 
 mod boot;
 mod environment;
+mod filter;
+mod listener;
 mod message;
 mod module;
+mod observer;
 mod signals;
+mod tally;
 
 use std::{ffi::CString, os::unix::ffi::OsStringExt, process::ExitCode};
 
@@ -49,7 +55,7 @@ fn run() -> u8 {
         }
     };
     match boot::fetch(&mut signals) {
-        Ok(environment) => module::run(&argv, environment, &mut signals),
+        Ok(boot) => module::run(&argv, boot, &mut signals),
         Err(BootError::Stopped(signal)) => signals::exit_code_of(signal),
         Err(error) => {
             complain(format_args!("{error}"));
