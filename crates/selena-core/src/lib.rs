@@ -27,8 +27,8 @@ pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
-    Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
-    Upload,
+    Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, ScorePoint,
+    TrialReport, Upload,
 };
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

@@ -20,6 +20,7 @@ mod recover;
 mod remove;
 mod rights;
 mod schedule;
+mod score;
 mod slot;
 mod staging;
 mod supervise;
@@ -46,6 +47,7 @@ use crate::{
 pub use install::{Installed, Installing};
 pub use progress::Progress;
 pub use record::{ModuleRecord, TrialReport};
+pub use score::ScorePoint;
 pub use staging::Upload;
 
 use claims::Claims;

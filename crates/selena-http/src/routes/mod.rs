@@ -6,6 +6,7 @@ pub(crate) mod intents;
 pub(crate) mod module_install;
 pub(crate) mod modules;
 pub(crate) mod system;
+pub(crate) mod trial;
 
 use axum::{
     body::Body,
