@@ -13,6 +13,7 @@ mod dev;
 mod early_answer;
 mod error;
 mod package;
+mod report;
 mod scaffold;
 mod screen;
 mod sse;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use hyper::{Method, header::HeaderName};
 use selena_types::{ModuleName, ModuleState};
+use serde_json::Value;
 
 use super::{
     Outcome,
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     client::{Answer, Body, Client},
     error::{CallError, CtlError},
+    report,
     screen::Screen,
 };
 
@@ -24,7 +26,16 @@ pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen)
     let answer = client.send(Method::POST, "/modules/install", Body::Zip(package), &RESPOND_ASYNC).await?;
     let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
     let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
-    settle(&name, answer, client, screen).await
+    let mut last = reached(&name, answer, client, screen).await?;
+    let stands = matches!(state(&last), Some(ModuleState::Running | ModuleState::Ready));
+    if stands && !last["report"].is_object() {
+        last["report"] = client.get(&format!("/modules/{name}")).await?["report"].take();
+    }
+    let outcome = conclude(&name, &last, client, screen).await?;
+    if stands {
+        screen.people(|screen| report::lines(&last["report"]).iter().try_for_each(|line| screen.line(line)))?;
+    }
+    Ok(outcome)
 }
 
 /// Follows a module that an answer says is on its way, and tells where it came to stand.
@@ -34,7 +45,12 @@ pub(super) async fn settle(
     client: &Client,
     screen: &mut Screen,
 ) -> Result<Outcome, CtlError> {
-    let on_its_way = answer.status == 202 && state(&answer.body) != Some(ModuleState::AwaitingConsent);
-    let last = if on_its_way { follow(name, client, screen).await? } else { answer.body };
+    let last = reached(name, answer, client, screen).await?;
     conclude(name, &last, client, screen).await
+}
+
+/// What the hub last said of a module that it may still be working on.
+async fn reached(name: &ModuleName, answer: Answer, client: &Client, screen: &mut Screen) -> Result<Value, CtlError> {
+    let on_its_way = answer.status == 202 && state(&answer.body) != Some(ModuleState::AwaitingConsent);
+    if on_its_way { follow(name, client, screen).await } else { Ok(answer.body) }
 }

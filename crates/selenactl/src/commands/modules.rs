@@ -17,6 +17,7 @@ use crate::{
     client::{Body, Client},
     dev,
     error::CtlError,
+    report,
     screen::Screen,
     table::Table,
     value::{details, plain, time},
@@ -53,7 +54,13 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError>
 
 async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let module = client.get(&format!("/modules/{name}")).await?;
-    screen.answer(&module, |screen| screen.table(&details(&module)))?;
+    let mut facts = module.clone();
+    // The report has a form of its own, below.
+    let report = facts.as_object_mut().and_then(|facts| facts.remove("report")).unwrap_or_default();
+    screen.answer(&module, |screen| {
+        screen.table(&details(&facts))?;
+        report::lines(&report).iter().try_for_each(|line| screen.line(line))
+    })?;
     Ok(Outcome::Done)
 }
 

@@ -9,6 +9,7 @@ fn line(status: &str, message: &str, progress: u8) -> Value {
 }
 
 const INSTALL: &str = "POST /modules/install";
+const SHOW: &str = "GET /modules/lamp";
 const STREAM: &str = "GET /modules/lamp/status/stream";
 
 fn validating() -> Prepared {
@@ -19,12 +20,18 @@ fn validating() -> Prepared {
 async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
     for (chunk_bytes, end) in [(1, "RUNNING"), (7, "READY"), (usize::MAX, "STOPPED")] {
         let stream = [line("VALIDATING", "trying the package", 40), line(end, "all is well", 100)];
-        let hub = Hub::start([validating(), events(STREAM, chunk_bytes, &stream)]);
+        let mut answers = vec![validating(), events(STREAM, chunk_bytes, &stream)];
+        let mut asked = vec![INSTALL, STREAM];
+        if end != "STOPPED" {
+            answers.push(answer(SHOW, 200, json!({"name": "lamp", "status": end, "report": null})));
+            asked.push(SHOW);
+        }
+        let hub = Hub::start(answers);
         let package = hub.file("lamp.zip", b"PK\x03\x04 not really");
         let ran = hub.ctl(&["module", "install", &package]).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(0), format!("lamp is {end}\n").as_str()), "{ran:?}");
         assert_eq!(ran.err, " 40 %  VALIDATING  trying the package\n");
-        assert_eq!(hub.asked(), [INSTALL, STREAM]);
+        assert_eq!(hub.asked(), asked);
         let sent = &hub.seen()[0];
         assert_eq!(sent.body, &b"PK\x03\x04 not really"[..]);
         for (name, value) in [("host", "localhost"), ("content-type", "application/zip"), ("prefer", "respond-async")] {
@@ -35,9 +42,47 @@ async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
 
 #[tokio::test]
 async fn an_install_that_is_answered_at_its_end_is_understood_too() {
-    let hub = Hub::start([answer(INSTALL, 201, json!({"name": "lamp", "status": "RUNNING", "port": 8100}))]);
+    let running = json!({"name": "lamp", "status": "RUNNING", "port": 8100, "report": report()});
+    let hub = Hub::start([answer(INSTALL, 201, running.clone()), answer(INSTALL, 201, running)]);
     let ran = hub.ctl(&["--json", "module", "install", &hub.file("lamp.zip", b"PK")]).await;
     assert_eq!((ran.code, ran.json()["port"].as_i64()), (Some(0), Some(8100)), "{ran:?}");
+    assert_eq!(ran.json()["report"], report());
+    let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!(ran.out, format!("lamp is RUNNING\n{REPORT}"), "{ran:?}");
+}
+
+fn report() -> Value {
+    json!({
+        "time_to_ready_ms": 41, "peak_memory_bytes": null, "denied_calls": [], "open_ports": [8100],
+        "peak_processes": 7, "programs": ["/app/\u{1b}[2J"], "denied_syscalls": [{"name": "mount", "count": 2}],
+        "score": 6, "points": [{"id": "signed", "passed": false, "explanation": "Nobody has signed it."}],
+    })
+}
+
+const REPORT: &str = "Trial: 6 of 8 points
+  no  signed  Nobody has signed it.
+  time to ready        41 ms
+  peak memory          unknown
+  peak processes       7
+  programs             /app/\\u{1b}[2J
+  open ports           8100
+  denied system calls  mount × 2
+  denied requests      none
+";
+
+#[tokio::test]
+async fn the_report_of_the_trial_is_asked_for_and_shown() {
+    let module = json!({"name": "lamp", "status": "RUNNING", "report": report()});
+    let followed = || [validating(), events(STREAM, 9, &[line("RUNNING", "all is well", 100)])];
+    let mut answers: Vec<_> = followed().into_iter().chain([answer(SHOW, 200, module.clone())]).collect();
+    answers.extend(followed().into_iter().chain([answer(SHOW, 200, module.clone())]));
+    answers.push(answer(SHOW, 200, module));
+    let hub = Hub::start(answers);
+    let package = hub.file("lamp.zip", b"PK");
+    assert_eq!(hub.ctl(&["module", "install", &package]).await.out, format!("lamp is RUNNING\n{REPORT}"));
+    assert_eq!(hub.ctl(&["--json", "module", "install", &package]).await.json()["report"], report());
+    let shown = hub.ctl(&["module", "show", "lamp"]).await.out;
+    assert_eq!(shown, format!("name    lamp\nstatus  RUNNING\n{REPORT}"));
 }
 
 #[tokio::test]
