@@ -168,6 +168,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_is_not_kept_back_for_ever() {
+        let watch = SyscallWatch::new().unwrap();
+        watch.tell("", false).unwrap();
+        let begun = tokio::time::Instant::now();
+        watch.wanted().await;
+        assert_eq!(begun.elapsed(), LONGEST_HOLD);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_last_message_answers_every_question() {
         let watch = SyscallWatch::new().unwrap();
         watch.tell("bpf 1", true).unwrap();
