@@ -136,6 +136,16 @@ fn it_is_nobody_and_can_become_nobody_else() {
 }
 
 #[test]
+fn the_first_process_is_closed_to_the_module_beside_it() {
+    let hub = Hub::start();
+    let module = hub.install(&Package::probe("inside", 8100));
+    for path in ["/proc/1/environ", "/proc/1/mem", "/proc/1/maps"] {
+        assert_eq!(error(&module, &json!({ "act": "read", "path": path })), "EACCES", "{path}");
+    }
+    assert_eq!(error(&module, &json!({ "act": "list", "path": "/proc/1/fd" })), "EACCES");
+}
+
+#[test]
 fn r10_files_are_read_only_but_for_data_and_tmp_which_are_small() {
     const MIB: u64 = 1024 * 1024;
     let hub = Hub::start();

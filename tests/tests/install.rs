@@ -19,7 +19,9 @@ fn every_form_of_an_upload_is_accepted() {
         (post().body("application/zip", zip("by-body", 8102)), "by-body", 8102),
     ] {
         let answer = install(request).expect(201).json();
-        assert_eq!(answer, json!({ "name": name, "status": "RUNNING", "port": port }));
+        let trial = &answer["report"];
+        assert_eq!(answer, json!({ "name": name, "status": "RUNNING", "port": port, "report": trial }));
+        assert!(trial["score"].is_u64(), "{answer}");
         let _heard = hub.hears_again(name, 10);
     }
 }

@@ -12,6 +12,7 @@ use crate::{ApiError, identity::Caller};
 #[expect(missing_docs, reason = "each is named as its route in section 5 of the protocol")]
 pub enum Operation {
     Boot,
+    BootDenied,
     OpenApi,
     Health,
     SystemInfo,
@@ -115,6 +116,7 @@ impl Operation {
     /// Every operation.
     pub const ALL: &'static [Self] = &[
         Self::Boot,
+        Self::BootDenied,
         Self::OpenApi,
         Self::Health,
         Self::SystemInfo,
@@ -169,7 +171,10 @@ impl Operation {
             SecretsProxy, SystemRead,
         };
         match self {
-            Self::Boot | Self::OpenApi | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
+            // A key of its own decides on the second one.
+            Self::Boot | Self::BootDenied | Self::OpenApi | Self::Health => {
+                Rule { public: true, ..Rule::modules(SystemRead) }
+            }
             Self::SystemInfo => Rule { public: true, ..Rule::hub(SystemRead) },
             Self::DeviceList | Self::DeviceGet | Self::DeviceHistory => Rule::modules(DeviceRead),
             Self::DeviceRegister | Self::DeviceSetState => Rule { automation: Right::No, ..Rule::modules(DeviceWrite) },

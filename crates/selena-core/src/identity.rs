@@ -17,6 +17,9 @@ use crate::{
     token,
 };
 
+mod watch;
+pub use watch::{DeniedSyscall, SyscallWatch};
+
 /// Requests a second that one token may make.
 pub const TOKEN_REQUESTS_PER_SEC: usize = 100;
 /// Requests a second without a valid token that one listener takes.
@@ -82,6 +85,7 @@ pub struct ModuleRun {
     limit: SlidingWindow,
     bytes: ByteBucket,
     anonymous: SlidingWindow,
+    watch: Option<SyscallWatch>,
 }
 
 /// What a run is made of; see [`ModuleRun::new`].
@@ -120,7 +124,20 @@ impl ModuleRun {
             limit: SlidingWindow::new(limits.per_token()),
             bytes: ByteBucket::new((limits == RequestLimits::Protocol).then_some(MODULE_BYTES)),
             anonymous: SlidingWindow::new(limits.anonymous()),
+            watch: None,
         }
+    }
+
+    /// The run of a trial, whose init tells what was denied.
+    #[must_use]
+    pub fn watched(self, watch: SyscallWatch) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// The watch over its system calls, if it is a trial.
+    #[must_use]
+    pub fn watch(&self) -> Option<&SyscallWatch> {
+        self.watch.as_ref()
     }
 
     /// The environment, the first time it is asked for (protocol, section 2, step 6).
@@ -303,6 +320,10 @@ impl Identity {
     /// [`ApiError::Unauthenticated`], [`ApiError::WrongNamespace`] or [`ApiError::RateLimited`].
     pub fn authenticate(&self, origin: &Origin, credentials: Credentials<'_>) -> Result<Caller, ApiError> {
         let hash = match (origin, credentials) {
+            // The key of a trial's init gives no right but not to be counted with the module beside it.
+            (Origin::Module(run), Credentials::Bearer(text)) if run.watch().is_some_and(|watch| watch.is_key(text)) => {
+                return Ok(Caller::Anonymous);
+            }
             (Origin::Admin { who }, _) => return Ok(Caller::Person { who: who.clone() }),
             (_, Credentials::Bearer(text)) => token::hash(text),
             (_, Credentials::None) => return Self::anonymous(origin, Ok(Caller::Anonymous)),

@@ -32,7 +32,7 @@ pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
     Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
-    PreviousVersion, Progress, TrialReport, Upload,
+    PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
 pub use secrets::{Credentials, CredentialsError, NoCredentials, Secrets};

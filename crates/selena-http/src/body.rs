@@ -39,6 +39,22 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
     }
 }
 
+/// The text of a body: at most 1 MiB.
+#[derive(Debug)]
+pub(crate) struct TextBody(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for TextBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Failure> {
+        let text = read(request.into_body()).await?;
+        match String::from_utf8(text.into()) {
+            Ok(text) => Ok(Self(text)),
+            Err(_) => Err(Problems::one(["body".into()], "text_invalid", "must be UTF-8").into()),
+        }
+    }
+}
+
 async fn read(body: Body) -> Result<bytes::Bytes, Failure> {
     let too_large = || {
         let detail = format!("a body is at most {MAX_BODY_BYTES} bytes");

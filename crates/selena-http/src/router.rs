@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, integrity, intents, module_install, modules, publishers, secrets, system},
+    routes::{devices, events, integrity, intents, module_install, modules, publishers, secrets, system, trial},
 };
 
 /// Where the API begins.
@@ -47,6 +47,7 @@ pub(crate) fn table() -> Vec<Route> {
     const DELETE: Method = Method::DELETE;
     vec![
         route(Op::Boot,               GET,    "/boot",                         system::boot),
+        route(Op::BootDenied,         POST,   "/boot/denied",                  trial::denied),
         route(Op::OpenApi,            GET,    "/openapi.json",                 system::openapi),
         route(Op::Health,             GET,    "/health",                       system::health),
         route(Op::SystemInfo,         GET,    "/system/info",                  system::info),

@@ -12,17 +12,20 @@ use nix::sys::signal::Signal;
 
 use crate::{
     environment::{self, EnvironmentError},
+    observer::ReportKey,
     signals::Signals,
 };
 
 /// Where the hub's listener is placed in every module's network namespace (protocol, section 1).
-const HUB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
+pub(crate) const HUB: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 /// How long the hub may take for both the listener and its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(10);
 /// More than any environment the kernel would take for one program's start.
 const LARGEST_ANSWER_BYTES: usize = 1024 * 1024;
+/// Header with the key of a trial's reports.
+const REPORT_KEY: &str = "selena-report-key";
 const REQUEST: &[u8] = b"GET /boot HTTP/1.1\r\nHost: localhost:7070\r\nConnection: close\r\n\r\n";
 
 /// Why there is no environment.
@@ -56,13 +59,23 @@ impl fmt::Display for BootError {
     }
 }
 
-/// Waits for the listener and fetches the environment, `KEY=VALUE` each.
-pub(crate) fn fetch(signals: &mut Signals) -> Result<Vec<CString>, BootError> {
+/// What the hub gives to a start.
+pub(crate) struct Boot {
+    /// The module's environment, `KEY=VALUE` each.
+    pub(crate) environment: Vec<CString>,
+    /// In a trial, the key of what this process tells the hub. The module never sees it.
+    pub(crate) report_key: Option<ReportKey>,
+}
+
+/// Waits for the listener and fetches what the hub gives.
+pub(crate) fn fetch(signals: &mut Signals) -> Result<Boot, BootError> {
     let deadline = Instant::now() + PATIENCE;
     let mut hub = connect(signals, deadline)?;
     hub.write_all(REQUEST).map_err(BootError::Connection)?;
     let answer = read_to_end(&mut hub, signals, deadline)?;
-    environment::parse(body_of(&answer)?).map_err(BootError::Environment)
+    let (report_key, body) = parts_of(&answer)?;
+    let environment = environment::parse(body).map_err(BootError::Environment)?;
+    Ok(Boot { environment, report_key })
 }
 
 fn connect(signals: &mut Signals, deadline: Instant) -> Result<TcpStream, BootError> {
@@ -118,8 +131,8 @@ fn stop_if_told(signals: &mut Signals) -> Result<(), BootError> {
     Ok(())
 }
 
-/// The body of an HTTP/1.1 answer with status 200 and a `Content-Length` that is true.
-fn body_of(answer: &[u8]) -> Result<&[u8], BootError> {
+/// The key, if there is one, and the body of an HTTP/1.1 answer with status 200 and a `Content-Length` that is true.
+fn parts_of(answer: &[u8]) -> Result<(Option<ReportKey>, &[u8]), BootError> {
     let head_end =
         answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or(BootError::Malformed("its head has no end"))?;
     let (head, body) = answer.split_at(head_end);
@@ -130,7 +143,15 @@ fn body_of(answer: &[u8]) -> Result<&[u8], BootError> {
     if !(status.starts_with("HTTP/1.1 200 ") || status == "HTTP/1.1 200") {
         return Err(BootError::Refused(status.chars().filter(|c| !c.is_control()).take(80).collect()));
     }
-    if content_length(lines)? == body.len() { Ok(body) } else { Err(BootError::Malformed("it is cut")) }
+    let report_key = report_key(lines.clone());
+    if content_length(lines)? == body.len() { Ok((report_key, body)) } else { Err(BootError::Malformed("it is cut")) }
+}
+
+fn report_key<'a>(mut headers: impl Iterator<Item = &'a str>) -> Option<ReportKey> {
+    headers.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case(REPORT_KEY).then(|| ReportKey(value.trim().to_owned()))
+    })
 }
 
 fn content_length<'a>(headers: impl Iterator<Item = &'a str>) -> Result<usize, BootError> {
@@ -146,7 +167,21 @@ fn content_length<'a>(headers: impl Iterator<Item = &'a str>) -> Result<usize, B
 
 #[cfg(test)]
 mod tests {
-    use super::{BootError, body_of};
+    use super::{BootError, parts_of};
+
+    fn body_of(answer: &[u8]) -> Result<&[u8], BootError> {
+        parts_of(answer).map(|(_, body)| body)
+    }
+
+    #[test]
+    fn only_a_trial_has_a_key() {
+        let key = |header: &str| {
+            let answer = format!("HTTP/1.1 200 OK\r\n{header}content-length: 0\r\n\r\n");
+            parts_of(answer.as_bytes()).unwrap().0.map(|key| key.0)
+        };
+        assert_eq!(key(""), None);
+        assert_eq!(key("Selena-Report-Key: a_b-1\r\n").as_deref(), Some("a_b-1"));
+    }
 
     #[test]
     fn the_body_of_a_good_answer_is_found() {

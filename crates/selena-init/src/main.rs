@@ -5,13 +5,19 @@
 //! The environment is only ever in the module's own process: it is neither in the container's configuration nor in
 //! `/proc/1/environ`.
 //!
+//! In a trial it also observes the module: it answers the system calls that are denied, and tells the hub which they were.
+//!
 //! This program knows nothing of Docker, of manifests and of the hub's API.
 
 mod boot;
 mod environment;
+mod filter;
+mod listener;
 mod message;
 mod module;
+mod observer;
 mod signals;
+mod tally;
 
 use std::{ffi::CString, os::unix::ffi::OsStringExt, process::ExitCode};
 
@@ -35,7 +41,12 @@ fn run() -> u8 {
         complain(format_args!("usage: selena-init -- PROGRAM [ARGUMENT]..."));
         return EXIT_USAGE;
     };
-    // Before anything else: a blocked signal waits, and one that comes to PID 1 unblocked is lost.
+    // The module runs as the same user: else it could read this process's memory and descriptors in /proc/1.
+    if let Err(errno) = nix::sys::prctl::set_dumpable(false) {
+        complain(format_args!("cannot close this process to its module: {errno}"));
+        return EXIT_SYSTEM;
+    }
+    // Before the module is there: a blocked signal waits, and one that comes to PID 1 unblocked is lost.
     let mut signals = match Signals::block_all() {
         Ok(signals) => signals,
         Err(error) => {
@@ -44,7 +55,7 @@ fn run() -> u8 {
         }
     };
     match boot::fetch(&mut signals) {
-        Ok(environment) => module::run(&argv, environment, &mut signals),
+        Ok(boot) => module::run(&argv, boot, &mut signals),
         Err(BootError::Stopped(signal)) => signals::exit_code_of(signal),
         Err(error) => {
             complain(format_args!("{error}"));

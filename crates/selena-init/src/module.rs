@@ -17,8 +17,11 @@ use nix::{
 };
 
 use crate::{
-    EXIT_SYSTEM, environment,
+    EXIT_SYSTEM,
+    boot::Boot,
+    environment,
     message::complain,
+    observer::Observer,
     signals::{Signals, exit_code_of},
 };
 
@@ -28,12 +31,18 @@ const EXIT_NOT_FOUND: u8 = 127;
 const EXIT_NOT_RUNNABLE: u8 = 126;
 
 /// Runs the module to its end; the answer is the exit code of init.
-pub(crate) fn run(argv: &[CString], added: Vec<CString>, signals: &mut Signals) -> u8 {
-    let module = match spawn(argv, added) {
+pub(crate) fn run(argv: &[CString], boot: Boot, signals: &mut Signals) -> u8 {
+    // Before the start: the module inherits the filter and cannot put it off.
+    let mut observer = boot.report_key.and_then(Observer::begin);
+    let module = match spawn(argv, boot.environment) {
         Ok(module) => module,
         Err(errno) => return not_started(argv, errno),
     };
-    match follow(module, signals) {
+    let ended = follow(module, signals, observer.as_mut());
+    if let Some(observer) = observer {
+        observer.finish();
+    }
+    match ended {
         Ok(code) => code,
         Err(error) => {
             complain(format_args!("following the module failed: {error}"));
@@ -78,9 +87,12 @@ fn not_started(argv: &[CString], errno: Errno) -> u8 {
     code
 }
 
-fn follow(module: Pid, signals: &mut Signals) -> io::Result<u8> {
+fn follow(module: Pid, signals: &mut Signals, mut observer: Option<&mut Observer>) -> io::Result<u8> {
     loop {
-        signals.wait()?;
+        match &mut observer {
+            Some(observer) => observer.observe(signals)?,
+            None => signals.wait()?,
+        }
         while let Some(signal) = signals.take()? {
             // A child that is not reaped yet keeps its pid, so this reaches the module or nobody.
             if signal != Signal::SIGCHLD {

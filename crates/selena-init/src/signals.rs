@@ -1,6 +1,10 @@
 //! Signals as a file descriptor: blocked everywhere in this process, read where there is time for them.
 
-use std::{io, os::fd::AsFd, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -13,6 +17,14 @@ use nix::{
 /// Signals that the kernel sends for a fault of this process itself; blocking them would turn a crash into a hang.
 const OWN_FAULTS: [Signal; 7] =
     [Signal::SIGABRT, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGSEGV, Signal::SIGSYS, Signal::SIGTRAP];
+
+/// What can be read without waiting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ready {
+    pub(crate) signal: bool,
+    pub(crate) first: bool,
+    pub(crate) second: bool,
+}
 
 /// All signals of this process but its own faults.
 pub(crate) struct Signals(SignalFd);
@@ -41,6 +53,14 @@ impl Signals {
     /// Waits until a signal is there.
     pub(crate) fn wait(&self) -> io::Result<()> {
         wait_for(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)
+    }
+
+    /// Waits until a signal is there or one of two others can be read, or was closed.
+    pub(crate) fn wait_with(&self, first: BorrowedFd<'_>, second: Option<BorrowedFd<'_>>) -> io::Result<Ready> {
+        let mut all = [self.0.as_fd(), first, second.unwrap_or(first)].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        wait_for(&mut all, PollTimeout::NONE)?;
+        let [signal, first, other] = all.map(|fd| fd.any().unwrap_or_default());
+        Ok(Ready { signal, first, second: second.is_some() && other })
     }
 
     /// Waits until a signal is there or the time is over.

@@ -77,7 +77,9 @@ fn look() {
     tell("passwd", fs::read_to_string("/etc/passwd").unwrap().contains(":/data:"));
     tell("home", std::env::var("HOME").unwrap_or_default());
     tell("secret", std::env::var("SECRET").unwrap_or_default());
-    tell("init_environment", fs::read_to_string("/proc/1/environ").unwrap().replace('\0', " "));
+    tell("init_environment", outcome(fs::read("/proc/1/environ")));
+    tell("init_memory", outcome(fs::File::open("/proc/1/mem")));
+    tell("init_files", outcome(fs::read_dir("/proc/1/fd")));
     tell("core_limit", limit("Max core file size"));
     tell("oom_score", fs::read_to_string("/proc/self/oom_score_adj").unwrap().trim());
     tell("shm", outcome(fs::metadata("/dev/shm")));

@@ -99,7 +99,7 @@ fn host_config(config: &SandboxConfig, spec: &ContainerSpec, parts: HostParts<'_
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         readonly_rootfs: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile())]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile(spec.purpose))]),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMP_OPTIONS.to_owned())])),
         mounts: Some(mounts(config, spec, parts)),
         log_config: Some(log_config()),

@@ -3,19 +3,26 @@
 //! Modules are ordinary programs (glibc, musl, Python, tokio, a JVM). They need files, memory, threads, sockets and
 //! clocks; they do not need to change the system, to look into other processes, or parts of the kernel that keep
 //! having holes. The rules that look at arguments are in `argument_rules`.
+//!
+//! In a trial the calls of [`selena_syscalls`] are denied by `SCMP_ACT_TRACE` instead of an error: the filter of the
+//! trial's first process, which counts them and answers the very same error, is then the stronger one (an error would
+//! win over it, and nobody would hear of the call). Without that filter nothing is let through either: a traced call
+//! that nobody traces answers ENOSYS and is not made, and nobody in the container can trace, since `ptrace` is one of them.
 
+use selena_core::ports::ContainerPurpose;
+use selena_syscalls::{ALLOWED_FAMILIES, DENIED};
 use serde_json::{Value, json};
 
-const EAFNOSUPPORT: u32 = 97;
 const ENOSYS: u32 = 38;
+const EAFNOSUPPORT: u32 = selena_syscalls::EAFNOSUPPORT.cast_unsigned();
 
-/// All flags of `clone` that make a namespace: mount, cgroup, UTS, IPC, user, PID, network.
-const CLONE_NAMESPACES: u64 = 0x7E02_0000;
-/// Socket families: local, IPv4, IPv6, netlink.
-const AF_UNIX: u64 = 1;
-const AF_INET: u64 = 2;
-const AF_INET6: u64 = 10;
-const AF_NETLINK: u64 = 16;
+/// All flags of `clone` that make a namespace.
+const CLONE_NAMESPACES: u64 = selena_syscalls::CLONE_NAMESPACES as u64;
+/// Socket families.
+const AF_UNIX: u64 = selena_syscalls::AF_UNIX as u64;
+const AF_INET: u64 = selena_syscalls::AF_INET as u64;
+const AF_INET6: u64 = selena_syscalls::AF_INET6 as u64;
+const AF_NETLINK: u64 = selena_syscalls::AF_NETLINK as u64;
 /// Pushes characters into a terminal as if they were typed.
 const TIOCSTI: u64 = 0x5412;
 /// Personalities that do not weaken a program: Linux, UNAME26, LINUX32, both, and "only ask".
@@ -90,9 +97,15 @@ const ALLOWED: &[(&str, &str)] = &[
 ];
 
 /// The profile as the engine takes it, for the processor this is built for.
-pub(crate) fn profile() -> String {
+pub(crate) fn profile(purpose: ContainerPurpose) -> String {
     let allowed = ALLOWED.iter().map(|(_, names)| json!({"names": words(names), "action": "SCMP_ACT_ALLOW"}));
-    let syscalls: Vec<Value> = allowed.chain(argument_rules()).collect();
+    let mut syscalls: Vec<Value> = allowed.chain(argument_rules()).collect();
+    match purpose {
+        ContainerPurpose::Module => {
+            syscalls.extend(family_rules(|conditions| refuse("socket", EAFNOSUPPORT, conditions)))
+        }
+        ContainerPurpose::Trial => syscalls.extend(watched_rules()),
+    }
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "architectures": [architecture()],
@@ -133,11 +146,25 @@ fn socket_rules() -> Vec<Value> {
         rules.extend([AF_INET, AF_INET6].map(|family| allow("socket", &[equal(0, family), equal(2, protocol)])));
     }
     rules.push(allow("socket", &[equal(0, AF_NETLINK), equal(2, 0)]));
-    let allowed = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
-    for family in (0..AF_NETLINK).filter(|family| !allowed.contains(family)) {
-        rules.push(refuse("socket", EAFNOSUPPORT, &[equal(0, family)]));
-    }
-    rules.push(refuse("socket", EAFNOSUPPORT, &[condition(0, "SCMP_CMP_GT", AF_NETLINK, 0)]));
+    rules
+}
+
+/// A rule for each range of families that `socket_rules` does not allow.
+fn family_rules(rule: impl Fn(&[Value]) -> Value) -> impl Iterator<Item = Value> {
+    let between =
+        (0..AF_NETLINK).filter(|family| !ALLOWED_FAMILIES.iter().any(|allowed| u64::from(*allowed) == *family));
+    let conditions = between.map(|family| equal(0, family)).chain([condition(0, "SCMP_CMP_GT", AF_NETLINK, 0)]);
+    conditions.map(move |condition| rule(&[condition]))
+}
+
+/// What the filter of a trial's first process takes over; all of it is denied by the usual profile too.
+fn watched_rules() -> Vec<Value> {
+    let names: Vec<_> = DENIED.iter().filter(|call| call.number().is_some()).map(|call| call.name).collect();
+    let mut rules = vec![json!({"names": names, "action": "SCMP_ACT_TRACE"})];
+    let flags = (0..u64::BITS).map(|bit| 1 << bit).filter(|flag| CLONE_NAMESPACES & flag != 0);
+    rules.extend(flags.map(|flag| watch("clone", &[masked(0, flag, flag)])));
+    rules.push(watch("socket", &[equal(0, AF_NETLINK), condition(2, "SCMP_CMP_NE", 0, 0)]));
+    rules.extend(family_rules(|conditions| watch("socket", conditions)));
     rules
 }
 
@@ -157,6 +184,10 @@ fn allow(name: &str, conditions: &[Value]) -> Value {
 
 fn refuse(name: &str, errno: u32, conditions: &[Value]) -> Value {
     json!({"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": conditions})
+}
+
+fn watch(name: &str, conditions: &[Value]) -> Value {
+    json!({"names": [name], "action": "SCMP_ACT_TRACE", "args": conditions})
 }
 
 fn equal(argument: u32, value: u64) -> Value {
@@ -195,8 +226,12 @@ mod tests {
         sched_getaffinity sched_yield membarrier madvise sigaltstack tgkill signalfd4 timerfd_create inotify_init1 fsync \
         fdatasync ftruncate fallocate flock sysinfo uname getuid vfork memfd_create";
 
+    fn rules_in(purpose: ContainerPurpose) -> Vec<Value> {
+        serde_json::from_str::<Value>(&profile(purpose)).unwrap()["syscalls"].as_array().unwrap().clone()
+    }
+
     fn rules() -> Vec<Value> {
-        serde_json::from_str::<Value>(&profile()).unwrap()["syscalls"].as_array().unwrap().clone()
+        rules_in(ContainerPurpose::Module)
     }
 
     fn named() -> HashSet<String> {
@@ -232,20 +267,26 @@ mod tests {
 
     /// What the rules of `call` answer to these arguments; as the kernel's filter does it, but for its order.
     fn verdict(call: &str, arguments: &[u64]) -> String {
+        verdict_in(ContainerPurpose::Module, call, arguments)
+    }
+
+    fn verdict_in(purpose: ContainerPurpose, call: &str, arguments: &[u64]) -> String {
         let holds = |condition: &Value| {
             let number = |field: &str| condition[field].as_u64().unwrap();
             let argument = arguments[usize::try_from(number("index")).unwrap()];
             match condition["op"].as_str().unwrap() {
                 "SCMP_CMP_EQ" => argument == number("value"),
                 "SCMP_CMP_GT" => argument > number("value"),
+                "SCMP_CMP_NE" => argument != number("value"),
                 "SCMP_CMP_MASKED_EQ" => argument & number("value") == number("valueTwo"),
                 other => panic!("{other}"),
             }
         };
         let of_call = |rule: &&Value| rule["names"].as_array().unwrap().iter().any(|name| name == call);
         let fits = |rule: &&Value| rule["args"].as_array().is_none_or(|conditions| conditions.iter().all(holds));
-        match rules().iter().filter(of_call).find(fits) {
+        match rules_in(purpose).iter().filter(of_call).find(fits) {
             Some(rule) if rule["action"] == "SCMP_ACT_ALLOW" => "allowed".to_owned(),
+            Some(rule) if rule["action"] == "SCMP_ACT_TRACE" => "watched".to_owned(),
             Some(rule) => rule["errnoRet"].to_string(),
             None => "1".to_owned(),
         }
@@ -280,6 +321,40 @@ mod tests {
             ("mknod", [0, 0o060_644, 0], "1"),
         ] {
             assert_eq!(verdict(call, &arguments), expected, "{call} {arguments:x?}");
+        }
+    }
+
+    #[test]
+    fn a_trial_allows_what_a_module_is_allowed_and_nothing_else() {
+        let allowed = |purpose| {
+            let all = rules_in(purpose).into_iter();
+            all.filter(|rule| rule["action"] == "SCMP_ACT_ALLOW").map(|rule| rule.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(allowed(ContainerPurpose::Trial), allowed(ContainerPurpose::Module));
+        assert!(rules().iter().all(|rule| rule["action"] != "SCMP_ACT_TRACE"), "a module is not traced");
+    }
+
+    #[test]
+    fn what_a_trial_watches_is_denied_to_modules() {
+        let named = named();
+        for call in DENIED {
+            assert!(!named.contains(call.name), "{}", call.name);
+            if call.number().is_some() {
+                assert_eq!(verdict_in(ContainerPurpose::Trial, call.name, &[0; 6]), "watched", "{}", call.name);
+            }
+        }
+        for (call, arguments) in [
+            ("socket", [40, 1, 0]),
+            ("socket", [38, 5, 0]),
+            ("socket", [3, 1, 0]),
+            ("socket", [1 << 32 | 40, 1, 0]),
+            ("socket", [16, 3, 9]),
+            ("clone", [0x1000_0000, 0, 0]),
+            ("clone", [0x4000_0011, 0, 0]),
+            ("clone", [0x0002_0000, 0, 0]),
+        ] {
+            assert_eq!(verdict_in(ContainerPurpose::Trial, call, &arguments), "watched", "{call} {arguments:x?}");
+            assert_ne!(verdict(call, &arguments), "allowed", "{call} {arguments:x?}");
         }
     }
 }

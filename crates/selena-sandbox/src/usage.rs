@@ -1,30 +1,37 @@
-//! What a run used and opened: its peak of memory and the ports that listen in it.
+//! What a run used and opened: its peaks of memory and processes, its programs, and the ports that listen in it.
 
-use std::{fs, io, path::PathBuf};
+use std::{fs, io};
 
 use bollard::{Docker, query_parameters::StatsOptions};
 use futures_util::TryStreamExt;
 use selena_core::ports::{RunId, RunUsage, SandboxError};
 
-use crate::{failure, sandbox::Shared, sockets::HUB_PORT, start::blocking};
+use crate::{
+    cgroup::{self, Counts},
+    failure,
+    sandbox::Shared,
+    sockets::HUB_PORT,
+    start::blocking,
+};
 
 const MEASURING: &str = "measuring what the container uses";
 /// The state "listening" in `/proc/net/tcp`.
 const LISTEN: &str = "0A";
-const UNIFIED_CGROUPS: &str = "/sys/fs/cgroup";
 
 impl Shared {
-    /// Peak memory and open ports of a run that runs.
+    /// What a run that runs used and opened.
     pub(crate) async fn usage(&self, run: &RunId) -> Result<RunUsage, SandboxError> {
         let namespace = self.runs.namespace(run)?;
         let open_ports = namespace.run(listening_ports).await.map_err(failure::system(MEASURING))?;
-        Ok(RunUsage { peak_memory_bytes: self.peak_memory(run).await?, open_ports })
+        let Counts { peak_memory_bytes, peak_processes, programs } = self.counts(run).await?;
+        let peak_memory_bytes = match peak_memory_bytes {
+            Some(peak) => Some(peak),
+            None => self.memory_by_engine(run).await?,
+        };
+        Ok(RunUsage { peak_memory_bytes, open_ports, peak_processes, programs })
     }
 
-    async fn peak_memory(&self, run: &RunId) -> Result<Option<u64>, SandboxError> {
-        if let Some(peak) = self.peak_of_unified_cgroup(run).await? {
-            return Ok(Some(peak));
-        }
+    async fn memory_by_engine(&self, run: &RunId) -> Result<Option<u64>, SandboxError> {
         let options = StatsOptions { stream: false, one_shot: true };
         let measure = |docker: Docker| async move { docker.stats(&run.0, Some(options)).try_next().await };
         let memory = self.engine.ask_if_there(MEASURING, measure).await?.flatten().and_then(|stats| stats.memory_stats);
@@ -32,22 +39,15 @@ impl Shared {
         Ok(memory.and_then(|memory| memory.max_usage.filter(|peak| *peak > 0).or(memory.usage)))
     }
 
-    /// `memory.peak` of cgroup v2, if the host has that. It is found by a process id, and proved by the run's own.
-    async fn peak_of_unified_cgroup(&self, run: &RunId) -> Result<Option<u64>, SandboxError> {
+    async fn counts(&self, run: &RunId) -> Result<Counts, SandboxError> {
         let inspect = |docker: Docker| async move { docker.inspect_container(&run.0, None).await };
         let seen = self.engine.ask_if_there(MEASURING, inspect).await?.ok_or(SandboxError::RunEnded)?;
-        let Some(pid) = seen.state.and_then(|state| state.pid).filter(|pid| *pid > 0) else { return Ok(None) };
+        let Some(pid) = seen.state.and_then(|state| state.pid).filter(|pid| *pid > 0) else {
+            return Ok(Counts::default());
+        };
         let run = run.clone();
-        blocking(MEASURING, move || Ok(memory_peak(pid, &run))).await
+        blocking(MEASURING, move || Ok(cgroup::counts(pid, &run))).await
     }
-}
-
-fn memory_peak(pid: i64, run: &RunId) -> Option<u64> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let is_of_run = group.contains(run.0.as_str());
-    let path = PathBuf::from(UNIFIED_CGROUPS).join(group).join("memory.peak");
-    is_of_run.then(|| fs::read_to_string(path).ok()?.trim().parse().ok()).flatten()
 }
 
 /// The TCP ports that listen in the calling thread's namespace, but for the hub's own, in order.

@@ -14,6 +14,7 @@ mod early_answer;
 mod error;
 mod keys;
 mod package;
+mod report;
 mod scaffold;
 mod screen;
 mod sse;

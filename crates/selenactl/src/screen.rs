@@ -39,6 +39,11 @@ impl Screen {
         if self.json { write(&visible_json(&format!("{answer:#}"))) } else { people(self) }
     }
 
+    /// Prints what is for people alone, since programs have it in the JSON.
+    pub(crate) fn people(&mut self, people: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        if self.json { Ok(()) } else { people(self) }
+    }
+
     /// Prints one JSON value of many on a line of its own, or else the line for people.
     pub(crate) fn one_of_many(&mut self, value: &Value, line: &str) -> io::Result<()> {
         if self.json { write(&visible_json(&value.to_string())) } else { self.line(line) }

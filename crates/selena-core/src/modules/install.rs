@@ -7,7 +7,7 @@ use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Ru
 use serde_json::Value;
 
 use super::{
-    ModuleRecord, Modules, Progress, Upload, about,
+    ModuleRecord, Modules, Progress, TrialReport, Upload, about,
     claims::{Claim, check_against},
     launch::secret_context,
     rights,
@@ -29,6 +29,8 @@ pub struct Installed {
     pub adds: Option<Value>,
     /// Its version.
     pub version: semver::Version,
+    /// What its trial saw.
+    pub report: Option<TrialReport>,
 }
 
 /// An install that goes on by itself; dropping it does not end it.
@@ -256,6 +258,7 @@ pub(super) fn installed(record: &ModuleRecord, adds: Option<Value>) -> Installed
         port: record.port,
         adds,
         version: record.version.clone(),
+        report: record.report.clone(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Api, ApiError,
-    identity::{ModuleRun, NewRun, Origin},
+    identity::{ModuleRun, NewRun, Origin, SyscallWatch},
     ports::{Command, ContainerPurpose, ContainerSpec, SandboxError},
     token,
 };
@@ -60,6 +60,7 @@ impl Modules {
         let token = token::new_token()?;
         let hash = token::hash(token.expose());
         let boot = environment(launch.manifest, &token, &launch.webhook_secret, &launch.settings);
+        let watch = (launch.spec.purpose == ContainerPurpose::Trial).then(SyscallWatch::new).transpose()?;
         let started = self.parts.sandbox.start(launch.spec).await.map_err(|error| ApiError::sandbox(&name, error))?;
         let exit = self.exits.watch(&started.run);
         let new = NewRun {
@@ -74,7 +75,8 @@ impl Modules {
             token: hash.clone(),
             boot,
         };
-        let run = Arc::new(ModuleRun::new(new, launch.api.identity().limits()));
+        let run = ModuleRun::new(new, launch.api.identity().limits());
+        let run = Arc::new(if let Some(watch) = watch { run.watched(watch) } else { run });
         launch.api.identity().set_current(&name, hash.clone());
         let origin = Origin::Module(run.clone());
         match self.parts.listeners.serve(started.listener, launch.api.clone(), origin) {

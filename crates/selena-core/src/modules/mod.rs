@@ -23,6 +23,7 @@ mod remove;
 mod rights;
 mod safe_mode;
 mod schedule;
+mod score;
 mod signer;
 mod slot;
 mod staging;
@@ -51,6 +52,7 @@ use crate::{
 pub use install::{Installed, Installing};
 pub use progress::Progress;
 pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
+pub use score::ScorePoint;
 pub use staging::Upload;
 
 use claims::Claims;

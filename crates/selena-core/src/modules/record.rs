@@ -7,6 +7,9 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ScorePoint;
+use crate::identity::DeniedSyscall;
+
 /// A module as it is installed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModuleRecord {
@@ -115,7 +118,8 @@ pub struct LastUpdate {
     pub reason: Option<String>,
 }
 
-/// What the trial of a package saw (protocol, section 2, step 3).
+/// What the trial of a package saw (protocol, section 2, step 3). `None` is unknown. Fields only come to it, so that a
+/// stored report is read by the version before too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialReport {
     /// From the container's start to the first `GET /health` with 200, in milliseconds.
@@ -126,6 +130,22 @@ pub struct TrialReport {
     pub denied_calls: Vec<String>,
     /// TCP ports it listened on.
     pub open_ports: Vec<u16>,
+    /// Most processes and threads at one time, by the kernel's count for the whole container: with the init, and with
+    /// what starts a container.
+    #[serde(default)]
+    pub peak_processes: Option<u64>,
+    /// The programs that ran at the trial's end, the init apart, by their paths in the container.
+    #[serde(default)]
+    pub programs: Option<Vec<String>>,
+    /// System calls it attempted of those that are denied and watched for.
+    #[serde(default)]
+    pub denied_syscalls: Option<Vec<DeniedSyscall>>,
+    /// How many of the points it has, and at least 1. Reports of earlier versions have none.
+    #[serde(default)]
+    pub score: Option<u8>,
+    /// The points, in their order.
+    #[serde(default)]
+    pub points: Vec<ScorePoint>,
 }
 
 impl ModuleRecord {
@@ -162,5 +182,32 @@ impl ModuleRecord {
             .ok()
             .and_then(|mut manifest| manifest.get_mut(field).map(Value::take))
             .unwrap_or(Value::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A report as the version before the score wrote and reads it.
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Before {
+        time_to_ready_ms: Option<u64>,
+        peak_memory_bytes: Option<u64>,
+        denied_calls: Vec<String>,
+        open_ports: Vec<u16>,
+    }
+
+    #[test]
+    fn a_report_is_read_by_the_version_before_and_the_one_of_before_by_this() {
+        let old =
+            json!({ "time_to_ready_ms": 5, "peak_memory_bytes": null, "denied_calls": ["x"], "open_ports": [8100] });
+        let read: TrialReport = serde_json::from_value(old.clone()).expect("a report");
+        assert_eq!((read.score, &read.denied_syscalls, &read.points), (None, &None, &Vec::new()));
+        let scored = TrialReport { score: Some(3), denied_syscalls: Some(Vec::new()), ..read };
+        let back: Before = serde_json::from_value(json!(scored)).expect("a report");
+        assert_eq!(back, serde_json::from_value(old).expect("a report"));
     }
 }

@@ -79,6 +79,11 @@ impl Staged {
         self.upload.package_dir()
     }
 
+    /// Whether it bears the signature of a publisher that this hub knows; a package with one is refused so far.
+    pub(super) fn is_signed(&self) -> bool {
+        self.signed_by.is_some()
+    }
+
     pub(super) fn trial_data(&self) -> PathBuf {
         self.upload.dir.join("trial.ext4")
     }

@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a trial may take in all.
 const TRIAL_DEADLINE: Duration = Duration::from_secs(60);
+/// How long the init may take to tell which system calls were denied.
+const REPORT_PATIENCE: Duration = Duration::from_secs(2);
 /// How much of what a failed trial printed is answered.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
@@ -32,13 +34,14 @@ impl Modules {
             Ok(active) => active,
             // It ended before the hub's listener was in its namespace: what it printed says why.
             Err(ApiError::Unhealthy { detail, .. }) => {
-                return Err(self.failed_trial(staged, detail, TrialReport::default()).await);
+                let report = TrialReport::default().scored(&staged.manifest, staged.is_signed());
+                return Err(self.failed_trial(staged, detail, report).await);
             }
             Err(error) => return Err(error),
         };
         let outcome = self.until_healthy(&active, &staged.manifest, deadline, false).await;
         let ready = outcome.is_ok().then(|| begun.elapsed());
-        let report = self.report(&active, &api, ready).await;
+        let report = self.report(&active, &api, ready).await.scored(&staged.manifest, staged.is_signed());
         self.detach(&active, &api);
         let outcome = match outcome {
             Ok(()) => Ok(report),
@@ -70,6 +73,10 @@ impl Modules {
     }
 
     async fn report(&self, active: &Active, api: &Api, ready: Option<Duration>) -> TrialReport {
+        let denied_syscalls = match active.run.watch() {
+            Some(watch) => watch.ask(REPORT_PATIENCE).await,
+            None => None,
+        };
         let usage = self.parts.sandbox.usage(&active.run.run).await.unwrap_or_default();
         let denied = api.audit_records(100).await.unwrap_or_default();
         TrialReport {
@@ -77,6 +84,10 @@ impl Modules {
             peak_memory_bytes: usage.peak_memory_bytes,
             denied_calls: denied.into_iter().map(|record| format!("{}: {}", record.event, record.detail)).collect(),
             open_ports: usage.open_ports,
+            peak_processes: usage.peak_processes,
+            programs: usage.programs,
+            denied_syscalls,
+            ..TrialReport::default()
         }
     }
 

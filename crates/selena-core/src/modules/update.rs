@@ -47,7 +47,7 @@ impl Modules {
         let Some(adds) = rights::added(&record.granted, &staged.manifest) else {
             return self.switch_to(slot, live, &staged).await;
         };
-        let version = staged.manifest.version.clone();
+        let (version, report) = (staged.manifest.version.clone(), staged.report.clone());
         self.show(
             &record.name,
             ModuleState::AwaitingConsent,
@@ -57,7 +57,7 @@ impl Modules {
         slot.set_waiting_port(staged.manifest.port);
         live.waiting = Some(self.set_waiting(staged).await?);
         let status = ModuleState::AwaitingConsent;
-        Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version })
+        Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version, report })
     }
 
     /// Puts a staged version in the place of the one that is there. The module's lock is held.

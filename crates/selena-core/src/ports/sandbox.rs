@@ -132,6 +132,10 @@ pub struct RunUsage {
     pub peak_memory_bytes: Option<u64>,
     /// TCP ports that listen in its namespace, the hub's own apart, in order.
     pub open_ports: Vec<u16>,
+    /// Most processes and threads at one time in the whole container, if the kernel tells.
+    pub peak_processes: Option<u64>,
+    /// Paths of the programs that run now, the init apart, without repetition, in order; if they could be seen.
+    pub programs: Option<Vec<String>>,
 }
 
 /// What went wrong in the sandbox.

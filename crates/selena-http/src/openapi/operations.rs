@@ -90,6 +90,13 @@ pub(super) const fn describe(operation: Operation) -> Described {
             &[(200, "The environment.", Some(Environment))],
         )
         .errors(&[(404, "This listener is no module's."), (410, "It was fetched already.")]),
+        Op::BootDenied => Described {
+            summary: "System calls that were denied in a trial, by the hub's init with the key it got; answered when the hub wants the next",
+            request: Some(Text),
+            query: &[("last", "boolean", "no other message follows: answered at once")],
+            answers: &[(204, "The next one, please.", None)],
+            errors: &[(403, "It does not bear the key of this trial's init."), (422, "It is no report.")],
+        },
         Op::OpenApi => asks("This document", &[(200, "OpenAPI 3.1.", Some(Json("Any")))]),
         Op::Health => asks("Whether the hub works", &[(200, "It does.", Some(Json("Health")))]),
         Op::SystemInfo => asks(

@@ -9,6 +9,7 @@ pub(crate) mod modules;
 pub(crate) mod publishers;
 pub(crate) mod secrets;
 pub(crate) mod system;
+pub(crate) mod trial;
 
 use axum::{
     body::Body,

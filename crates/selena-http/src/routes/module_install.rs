@@ -37,7 +37,9 @@ fn answer(installed: Installed) -> Response {
             (StatusCode::ACCEPTED, Json(waiting)).into_response()
         }
         None => {
-            let running = json!({ "name": installed.name, "status": installed.status, "port": installed.port });
+            let running = json!({
+                "name": installed.name, "status": installed.status, "port": installed.port, "report": installed.report,
+            });
             (StatusCode::CREATED, Json(running)).into_response()
         }
     }

@@ -1,6 +1,11 @@
 //! The hub itself.
 
-use axum::{Extension, Json, extract::State, http::header, response::IntoResponse};
+use axum::{
+    Extension, Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+    response::IntoResponse,
+};
 use selena_core::{
     ApiError,
     identity::{Caller, Origin},
@@ -9,11 +14,21 @@ use serde_json::{Value, json};
 
 use crate::{body::Parameters, context::Context, error::Failure, openapi as described};
 
+/// Header of `GET /boot` with the key of a trial's reports. It is not in the environment, which the module gets.
+const REPORT_KEY: &str = "selena-report-key";
+
 /// The environment of a module, for the hub's init; once per container start (protocol, section 2, step 6).
 pub(crate) async fn boot(State(context): State<Context>) -> Result<impl IntoResponse, Failure> {
     let Origin::Module(run) = &context.origin else { return Err(ApiError::NotFound("environment").into()) };
     let environment = run.take_boot()?;
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(watch) = run.watch() {
+        let mut key = HeaderValue::from_str(watch.key().expose()).map_err(ApiError::internal)?;
+        key.set_sensitive(true);
+        headers.insert(REPORT_KEY, key);
+    }
     Ok((headers, environment.expose().to_owned()))
 }
 

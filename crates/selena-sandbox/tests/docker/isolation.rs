@@ -4,7 +4,7 @@ use std::net::{TcpListener as StdListener, TcpStream as StdStream};
 
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::FutureExt;
-use selena_core::ports::{Command, ExitCause, Sandbox};
+use selena_core::ports::{Command, ContainerPurpose, ExitCause, Sandbox};
 use selena_types::Runtime;
 use tokio::{
     io::AsyncReadExt,
@@ -73,13 +73,33 @@ async fn a_module_sees_and_may_what_the_protocol_says() {
     .await;
 }
 
+/// In a trial the init's filter answers denied calls. This one gets no key, so its init installs none: the profile
+/// alone must still make none of the calls.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_nobody_watches_denies_all_the_same() {
+    with_hub(async |hub| {
+        let mut spec = hub.spec("unwatched");
+        spec.purpose = ContainerPurpose::Trial;
+        let (_, log) = hub.run(&spec, "look").await;
+        for name in ["vsock", "alg", "packet", "netlink_audit", "unshare", "io_uring", "keyctl", "ptrace", "clone3"] {
+            assert_eq!(value(&log, &format!("call_{name}")), ENOSYS, "{name} in:\n{log}");
+        }
+        for name in ["unix", "netlink_route"] {
+            assert_eq!(value(&log, &format!("call_{name}")), "ok", "{name} in:\n{log}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_environment_reaches_the_module_and_nothing_else() {
     with_hub(async |hub| {
         let spec = hub.spec("secretive");
         let (_, log) = hub.run(&spec, "look").await;
         assert_eq!(value(&log, "secret"), "canary");
-        assert!(!value(&log, "init_environment").contains("canary"));
+        for closed in ["init_environment", "init_memory", "init_files"] {
+            assert_eq!(value(&log, closed), EACCES, "{closed} in:\n{log}");
+        }
         let name = hub.config.name_prefix.clone() + "selena-module-secretive";
         let seen = hub.docker.inspect_container(&name, None::<InspectContainerOptions>).await.unwrap();
         assert!(!format!("{seen:?}").contains("canary"));

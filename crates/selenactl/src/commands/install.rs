@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use hyper::{Method, header::HeaderName};
 use selena_types::{ModuleName, ModuleState};
+use serde_json::Value;
 
 use super::{
     Outcome,
@@ -13,6 +14,7 @@ use super::{
 use crate::{
     client::{Answer, Body, Client},
     error::{CallError, CtlError},
+    report,
     screen::Screen,
 };
 
@@ -25,11 +27,21 @@ pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen)
     let answer = client.send(Method::POST, "/modules/install", Body::Zip(package), &RESPOND_ASYNC).await?;
     let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
     let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
-    let outcome = settle(&name, answer, client, screen).await?;
+    let mut last = reached(&name, answer, client, screen).await?;
     // What failed may be gone, and then nobody made it.
-    if outcome != Outcome::Failed
-        && let Ok(module) = client.get(&format!("/modules/{name}")).await
-    {
+    let module = match state(&last) {
+        Some(ModuleState::Error) | None => None,
+        Some(_) => client.get(&format!("/modules/{name}")).await.ok(),
+    };
+    let stands = matches!(state(&last), Some(ModuleState::Running | ModuleState::Ready));
+    if let Some(module) = module.as_ref().filter(|_| stands && !last["report"].is_object()) {
+        last["report"] = module["report"].clone();
+    }
+    let outcome = conclude(&name, &last, client, screen).await?;
+    if stands {
+        screen.people(|screen| report::lines(&last["report"]).iter().try_for_each(|line| screen.line(line)))?;
+    }
+    if let Some(module) = module {
         screen.note(&format!("{name} is {}", made_by(&module["publisher"])));
     }
     Ok(outcome)
@@ -42,7 +54,12 @@ pub(super) async fn settle(
     client: &Client,
     screen: &mut Screen,
 ) -> Result<Outcome, CtlError> {
-    let on_its_way = answer.status == 202 && state(&answer.body) != Some(ModuleState::AwaitingConsent);
-    let last = if on_its_way { follow(name, client, screen).await? } else { answer.body };
+    let last = reached(name, answer, client, screen).await?;
     conclude(name, &last, client, screen).await
+}
+
+/// What the hub last said of a module that it may still be working on.
+async fn reached(name: &ModuleName, answer: Answer, client: &Client, screen: &mut Screen) -> Result<Value, CtlError> {
+    let on_its_way = answer.status == 202 && state(&answer.body) != Some(ModuleState::AwaitingConsent);
+    if on_its_way { follow(name, client, screen).await } else { Ok(answer.body) }
 }

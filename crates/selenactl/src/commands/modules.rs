@@ -19,6 +19,7 @@ use crate::{
     client::{Body, Client},
     dev,
     error::CtlError,
+    report,
     screen::Screen,
     table::Table,
     value::{details, plain, time},
@@ -60,10 +61,13 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError>
 
 async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let module = client.get(&format!("/modules/{name}")).await?;
+    let mut facts = module.clone();
+    facts["publisher"] = json!(made_by(&module["publisher"]));
+    // The report has a form of its own, below.
+    let report = facts.as_object_mut().and_then(|facts| facts.remove("report")).unwrap_or_default();
     screen.answer(&module, |screen| {
-        let mut shown = module.clone();
-        shown["publisher"] = json!(made_by(&module["publisher"]));
-        screen.table(&details(&shown))
+        screen.table(&details(&facts))?;
+        report::lines(&report).iter().try_for_each(|line| screen.line(line))
     })?;
     Ok(Outcome::Done)
 }

@@ -44,9 +44,47 @@ async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
 
 #[tokio::test]
 async fn an_install_that_is_answered_at_its_end_is_understood_too() {
-    let hub = Hub::start([answer(INSTALL, 201, json!({"name": "lamp", "status": "RUNNING", "port": 8100}))]);
+    let running = json!({"name": "lamp", "status": "RUNNING", "port": 8100, "report": report()});
+    let hub = Hub::start([answer(INSTALL, 201, running.clone()), answer(INSTALL, 201, running)]);
     let ran = hub.ctl(&["--json", "module", "install", &hub.file("lamp.zip", b"PK")]).await;
     assert_eq!((ran.code, ran.json()["port"].as_i64()), (Some(0), Some(8100)), "{ran:?}");
+    assert_eq!(ran.json()["report"], report());
+    let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
+    assert_eq!(ran.out, format!("lamp is RUNNING\n{REPORT}"), "{ran:?}");
+}
+
+fn report() -> Value {
+    json!({
+        "time_to_ready_ms": 41, "peak_memory_bytes": null, "denied_calls": [], "open_ports": [8100],
+        "peak_processes": 7, "programs": ["/app/\u{1b}[2J"], "denied_syscalls": [{"name": "mount", "count": 2}],
+        "score": 6, "points": [{"id": "signed", "passed": false, "explanation": "Nobody has signed it."}],
+    })
+}
+
+const REPORT: &str = "Trial: 6 of 8 points
+  no  signed  Nobody has signed it.
+  time to ready        41 ms
+  peak memory          unknown
+  peak processes       7
+  programs             /app/\\u{1b}[2J
+  open ports           8100
+  denied system calls  mount × 2
+  denied requests      none
+";
+
+#[tokio::test]
+async fn the_report_of_the_trial_is_asked_for_and_shown() {
+    let module = json!({"name": "lamp", "status": "RUNNING", "report": report()});
+    let followed = || [validating(), events(STREAM, 9, &[line("RUNNING", "all is well", 100)])];
+    let mut answers: Vec<_> = followed().into_iter().chain([answer(MODULE, 200, module.clone())]).collect();
+    answers.extend(followed().into_iter().chain([answer(MODULE, 200, module.clone())]));
+    answers.push(answer(MODULE, 200, module));
+    let hub = Hub::start(answers);
+    let package = hub.file("lamp.zip", b"PK");
+    assert_eq!(hub.ctl(&["module", "install", &package]).await.out, format!("lamp is RUNNING\n{REPORT}"));
+    assert_eq!(hub.ctl(&["--json", "module", "install", &package]).await.json()["report"], report());
+    let shown = hub.ctl(&["module", "show", "lamp"]).await.out;
+    assert_eq!(shown, format!("name    lamp\nstatus  RUNNING\n{REPORT}"));
 }
 
 #[tokio::test]

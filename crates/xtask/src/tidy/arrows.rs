@@ -47,7 +47,7 @@ const RULES: &[Rule] = &[
     rule("selena-package", Only(&["selena-types"]), "what reads packages of strangers must not reach anything else"),
     rule(
         "selena-sandbox",
-        Only(&["selena-core", "selena-types", "selena-ipc"]),
+        Only(&["selena-core", "selena-types", "selena-ipc", "selena-syscalls"]),
         "what holds the power knows the core's port and no parser of strangers' input",
     ),
     rule(
@@ -84,7 +84,12 @@ const RULES: &[Rule] = &[
     rule("selena-platform", Only(&["selena-types"]), "the platform is another machine"),
     rule("selenactl", Only(&["selena-signature", "selena-types"]), "the command line speaks to the hub by HTTP only"),
     rule("selena-sdk", Only(&["selena-types", "selena-ipc"]), "modules are strangers: they get the wires, not the hub"),
-    rule("selena-init", Only(&[]), "the first process of every container is small and depends on nothing of ours"),
+    rule("selena-syscalls", Only(&[]), "a table of the kernel's calls knows nothing of who denies them"),
+    rule(
+        "selena-init",
+        Only(&["selena-syscalls"]),
+        "the first process of every container is small and shares with the hub only what both deny",
+    ),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
     rule("selena-tests", Only(&[]), "black-box tests go through the public doors"),
     rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),

@@ -3,6 +3,7 @@
 //! demand. It knows nothing of the hub's crates.
 
 mod acts;
+mod attempts;
 mod core_client;
 mod server;
 mod syscall;
@@ -21,6 +22,7 @@ pub(crate) const NOTES: &str = "/data/notes";
 
 fn main() -> ExitCode {
     let start = fs::read(START_FILE).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or(json!({}));
+    attempts::make(&start);
     if let Some(code) = trouble::before_serving(&start) {
         return ExitCode::from(code);
     }
