@@ -11,6 +11,7 @@ mod consent;
 mod dependencies;
 mod exits;
 mod health;
+mod image;
 mod install;
 mod launch;
 mod lifecycle;

@@ -238,8 +238,14 @@ impl Modules {
         if let Err(error) = blocking(move || shelf.keep_as_previous()).await {
             tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "the version before was not kept");
         }
-        if let Err(error) = self.parts.sandbox.prune_images(&record.name, &record.version).await {
-            tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "old images were not removed");
+        self.drop_images(&record.name, &record.version).await;
+    }
+
+    /// Removes the images of the versions that do not run: one may have some hundred MiB. That of the version before
+    /// is made anew from its package when it comes back.
+    async fn drop_images(&self, name: &ModuleName, keep: &semver::Version) {
+        if let Err(error) = self.parts.sandbox.prune_images(name, keep).await {
+            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed");
         }
     }
 
@@ -270,6 +276,7 @@ impl Modules {
             tracing::error!(module = %old.name, error = &error as &dyn std::error::Error, "the version before is not back yet");
             return;
         }
+        self.drop_images(&old.name, &old.version).await;
         if was_running && let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
         }

@@ -13,7 +13,8 @@ use selena_core::{
     Api, ApiError, Development, HubInfo, KeyId, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     identity::RequestLimits,
     ports::{
-        Job, ListenerHost, ModuleCalls, PackageError, PackageReader, RunId, Sandbox, Store, StoreError, UnpackedPackage,
+        ImageProgram, Job, ListenerHost, ModuleCalls, PackageError, PackageReader, RunId, Sandbox, Store, StoreError,
+        UnpackedPackage,
     },
 };
 use selena_http::{Client, Server};
@@ -48,6 +49,14 @@ impl PackageReader for Packages {
             Ok(Unpacked { manifest, signature, files }) => Ok(UnpackedPackage { manifest, signature, files }),
             Err(error) => Err(PackageError::Refused { code: error.code(), message: error.to_string() }),
         }
+    }
+
+    fn image_program(&self, _image: &File) -> Result<ImageProgram, PackageError> {
+        Err(PackageError::Refused { code: "image_corrupt", message: "there are no images here".to_owned() })
+    }
+
+    fn flatten_image(&self, image: &File, _into: &File) -> Result<Vec<String>, PackageError> {
+        self.image_program(image).map(|_| Vec::new())
     }
 }
 
