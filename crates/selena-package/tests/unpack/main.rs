@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod data;
-mod forge;
 mod headers;
 mod names;
+mod series;
 mod staging;
 mod structure;
 
@@ -16,7 +16,8 @@ use std::{
     path::Path,
 };
 
-use forge::Zip;
+use selena_forge as forge;
+use selena_forge::Zip;
 use selena_package::{Limits, Unpacked, ZipError, unpack};
 use tempfile::TempDir;
 
