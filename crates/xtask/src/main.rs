@@ -1,10 +1,12 @@
 //! Tasks of the project, run as `cargo xtask <task>`.
 //!
 //! `tidy` holds the rules of the house that no compiler knows; it runs as a test too.
-//! `bench` measures the hub beside peers and prints one table. Each task is a module here.
+//! `bench` measures the hub beside peers and prints one table; `fuzz` looks for inputs that break a parser.
+//! Each task is a module here.
 //! Nothing that ships depends on this crate.
 
 mod bench;
+mod fuzz;
 mod tidy;
 
 use std::{
@@ -29,6 +31,8 @@ enum Task {
     Tidy,
     /// Measure the hub: one table, with a peer or baseline of the same run beside each figure.
     Bench(bench::Options),
+    /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
+    Fuzz(fuzz::Options),
     #[command(flatten)]
     BenchHelper(bench::Helper),
 }
@@ -37,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy => tidy(&mut io::stdout().lock()),
         Task::Bench(options) => bench::build_and_run(&root()?, &options),
+        Task::Fuzz(options) => fuzz::run(&root()?, &options),
         Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }
