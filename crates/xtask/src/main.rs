@@ -63,3 +63,11 @@ fn root() -> anyhow::Result<PathBuf> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     Ok(PathBuf::from(here).join("../..").canonicalize()?)
 }
+
+/// The triple of the machine that builds.
+fn host_triple() -> anyhow::Result<String> {
+    let output = std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let triple = text.lines().find_map(|line| line.strip_prefix("host: "));
+    triple.map(str::to_owned).context("rustc does not say for which host it builds")
+}

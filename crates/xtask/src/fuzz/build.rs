@@ -22,7 +22,7 @@ pub(super) struct Built {
 /// Builds them in `target/fuzz`, so that nothing of the workspace is built again. A named target triple keeps the
 /// flags away from build scripts and macros, which have no runtime to report to.
 pub(super) fn all(root: &Path) -> anyhow::Result<Built> {
-    let (triple, target) = (host_triple()?, root.join("target/fuzz"));
+    let (triple, target) = (crate::host_triple()?, root.join("target/fuzz"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(root)
@@ -34,13 +34,6 @@ pub(super) fn all(root: &Path) -> anyhow::Result<Built> {
         .context("cannot run cargo")?;
     ensure!(status.success(), "the fuzz targets were not built");
     Ok(Built { directory: target.join(triple).join("release") })
-}
-
-fn host_triple() -> anyhow::Result<String> {
-    let output = Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let triple = text.lines().find_map(|line| line.strip_prefix("host: "));
-    triple.map(str::to_owned).context("rustc does not say for which host it builds")
 }
 
 impl Built {
