@@ -53,7 +53,8 @@ fn check_problems(Problems(problems): &Problems) {
 
 fn check_manifest(manifest: &Manifest) {
     assert!(is_name(manifest.name.as_str()), "name {:?}", manifest.name);
-    assert!(manifest.min_core_version.as_ref().is_none_or(|version| *version <= CORE), "a core that is too old");
+    let wanted = manifest.min_core_version.as_ref();
+    assert!(wanted.is_none_or(|version| version.cmp_precedence(&CORE).is_le()), "a core that is too old");
     assert_eq!(manifest.port.is_none(), manifest.module_type == ModuleType::System, "a port, but for SYSTEM");
     assert!(manifest.port.is_none_or(|port| (8100..=8200).contains(&port.get())), "port {:?}", manifest.port);
     let unique: BTreeSet<_> = manifest.permissions.iter().collect();

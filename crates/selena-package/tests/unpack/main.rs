@@ -113,7 +113,7 @@ fn a_good_package_is_unpacked_with_its_modes() {
 }
 
 #[test]
-fn no_manifest_at_the_root_is_manifest_invalid() {
+fn m01_no_manifest_at_the_root_is_manifest_invalid() {
     refused("none", &Zip::bare().file("a", b"").build(), "manifest_invalid");
     refused("below", &Zip::bare().file("lamp/manifest.json", b"{}").build(), "manifest_invalid");
     refused("a directory", &Zip::bare().directory("manifest.json/").build(), "manifest_invalid");
