@@ -94,6 +94,12 @@ impl Engine {
         self.client.send(&removal(container))
     }
 
+    /// `docker rmi -f`.
+    #[track_caller]
+    pub fn remove_image(&self, image: &str) -> Answer {
+        self.client.send(&Request::new("DELETE", &format!("/images/{image}?force=1")))
+    }
+
     /// Where it keeps its files.
     #[must_use]
     pub fn root_dir(&self) -> PathBuf {

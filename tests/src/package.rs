@@ -40,6 +40,15 @@ impl Package {
             .file("probe", &program, 0o755)
     }
 
+    /// A package of a container image. What the probe is told at its start lies in the image's own `/app`.
+    #[must_use]
+    pub fn image(name: &str, port: u16, image: &[u8]) -> Self {
+        Self::plain(name, port)
+            .with("runtime", json!("oci"))
+            .with("resources", json!({ "memory_mb": 32, "data_mb": 8 }))
+            .file("image.tar", image, 0o644)
+    }
+
     /// With another version.
     #[must_use]
     pub fn version(self, version: &str) -> Self {

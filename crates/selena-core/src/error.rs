@@ -175,7 +175,9 @@ impl ApiError {
         match error {
             SandboxError::EngineDown { .. } => Self::EngineDown(detail),
             SandboxError::DiskFull { .. } => Self::DiskFull,
-            SandboxError::Image(_) => Self::Container { name: name.clone(), code: "module_image_error", detail },
+            SandboxError::Image(_) | SandboxError::ImageMissing => {
+                Self::Container { name: name.clone(), code: "module_image_error", detail }
+            }
             SandboxError::RunEnded => Self::Unhealthy { name: name.clone(), detail },
             SandboxError::Engine { .. } | SandboxError::System { .. } => {
                 Self::Container { name: name.clone(), code: "container_error", detail }

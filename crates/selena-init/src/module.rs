@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn},
+    spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp},
     sys::{
         signal::{SigSet, Signal, kill},
         wait::{WaitPidFlag, WaitStatus, waitpid},
@@ -44,7 +44,8 @@ pub(crate) fn run(argv: &[CString], added: Vec<CString>, signals: &mut Signals) 
 
 /// Starts the module with no signal blocked and each at its default.
 ///
-/// `posix_spawn` sets the mask in the child alone. Were it set here around a start, a signal of that moment
+/// A program without `/` is looked for in this process's own `PATH`, which is that of the module's image.
+/// `posix_spawnp` sets the mask in the child alone. Were it set here around a start, a signal of that moment
 /// would come to PID 1 unblocked, and be lost.
 fn spawn(argv: &[CString], added: Vec<CString>) -> Result<Pid, Errno> {
     let program = argv.first().ok_or(Errno::EINVAL)?;
@@ -54,7 +55,7 @@ fn spawn(argv: &[CString], added: Vec<CString>) -> Result<Pid, Errno> {
     attributes.set_sigdefault(&SigSet::all())?;
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
     let environment = environment::merge(own_environment(), added);
-    posix_spawn(program.as_c_str(), &PosixSpawnFileActions::init()?, &attributes, argv, &environment)
+    posix_spawnp(program.as_c_str(), &PosixSpawnFileActions::init()?, &attributes, argv, &environment)
 }
 
 fn own_environment() -> impl Iterator<Item = CString> {

@@ -45,8 +45,13 @@ fn bring_lo_up() {
 }
 
 fn init(script: &str) -> Child {
+    init_of(&["/bin/sh", "-c", script])
+}
+
+fn init_of(argv: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_selena-init"))
-        .args(["--", "/bin/sh", "-c", script])
+        .arg("--")
+        .args(argv)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("HOME", "/data")
@@ -136,6 +141,25 @@ fn it_ends_as_the_module_ends() {
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -SEGV $$", 139)] {
         let output = run(script, "");
         assert_eq!(output.status.code(), Some(code), "{script}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_program_without_a_slash_is_looked_for_in_the_path() {
+    for (argv, code) in [
+        (&["sh", "-c", "exit 7"][..], 7),
+        (&["selena-absent"], 127),
+        (&["./sh"], 127),
+        (&["/bin/../bin/sh", "-c", "exit 8"], 8),
+    ] {
+        let output = alone(move || {
+            let hub = hub();
+            let init = init_of(argv);
+            // What the hub sends has no say in what is started.
+            answer(&hub, &with_body("PATH=/nowhere\0"));
+            init.wait_with_output().unwrap()
+        });
+        assert_eq!(output.status.code(), Some(code), "{argv:?}: {}", text(&output.stderr));
     }
 }
 

@@ -4,6 +4,8 @@
 //! central directory, its local headers, names, types, sizes, and that its parts lie side by side without overlap and
 //! without gaps. Only then is it inflated, entry by entry, below a directory that no path can leave.
 //!
+//! A package may hold a container image: [`oci`] makes a plain tree of that.
+//!
 //! This crate does not interpret `manifest.json` and knows nothing of signatures, of the core and of async code.
 
 mod archive;
@@ -17,6 +19,7 @@ mod kind;
 mod layout;
 mod limits;
 mod name;
+pub mod oci;
 mod source;
 mod staging;
 mod tree;

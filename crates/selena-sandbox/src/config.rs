@@ -8,6 +8,8 @@ use semver::Version;
 
 /// Label of all that belongs to one hub.
 pub(crate) const LABEL_HUB: &str = "selena.hub";
+/// Label of an image with the id of the files in it.
+pub(crate) const LABEL_IMAGE: &str = "selena.image";
 /// Label with the module's name.
 pub(crate) const LABEL_MODULE: &str = "selena.module";
 /// Label with the module's version.

@@ -7,8 +7,7 @@ use bollard::models::{
     MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, ResourcesUlimits,
     RestartPolicy, RestartPolicyNameEnum,
 };
-use selena_core::ports::{ContainerPurpose, ContainerSpec};
-use selena_types::Runtime;
+use selena_core::ports::{Command, ContainerPurpose, ContainerSpec};
 
 use crate::{
     config::{LABEL_HUB, LABEL_MODULE, LABEL_PORT, LABEL_TRIAL, LABEL_VERSION, SandboxConfig},
@@ -27,6 +26,9 @@ const ENVIRONMENT: [&str; 5] = [
     "PYTHONUNBUFFERED=1",
     "PYTHONDONTWRITEBYTECODE=1",
 ];
+/// What an image's program has where the image says nothing; Docker's own default is the same `PATH`.
+const IMAGE_ENVIRONMENT: [&str; 2] =
+    ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/data"];
 /// Inodes are memory too, so they have a limit beside the 32 MiB.
 const TMP_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=32m,nr_inodes=8192,mode=1777";
 const DATA_OPTIONS: &str = "nosuid,nodev,noexec";
@@ -47,11 +49,11 @@ pub(crate) fn configuration(config: &SandboxConfig, spec: &ContainerSpec, parts:
     ContainerCreateBody {
         hostname: Some(spec.module.as_str().to_owned()),
         user: Some(format!("{0}:{0}", spec.uid)),
-        env: Some(ENVIRONMENT.map(str::to_owned).into()),
+        env: Some(environment(&spec.command)),
         cmd: Some(Vec::new()),
         entrypoint: Some(entry_point(spec)),
         image: Some(parts.image.to_owned()),
-        working_dir: Some("/app".to_owned()),
+        working_dir: Some(working_dir(&spec.command)),
         labels: Some(labels(config, spec)),
         stop_signal: Some("SIGTERM".to_owned()),
         host_config: Some(host_config(config, spec, parts)),
@@ -60,12 +62,31 @@ pub(crate) fn configuration(config: &SandboxConfig, spec: &ContainerSpec, parts:
 }
 
 fn entry_point(spec: &ContainerSpec) -> Vec<String> {
-    let file = format!("/app/{}", spec.command.entry_point);
-    let module: &[&str] = match spec.command.runtime {
-        Runtime::Static | Runtime::Oci => &[&file],
-        Runtime::Python3 => &["/usr/bin/python3", "/selena/python-run", &file],
+    let file = |path: &String| format!("{}/{path}", spec.command.install_path());
+    let module = match &spec.command {
+        Command::Static(path) => vec![file(path)],
+        Command::Python3(path) => vec!["/usr/bin/python3".to_owned(), "/selena/python-run".to_owned(), file(path)],
+        Command::Image(image) => image.program.argv.clone(),
     };
-    ["/selena/init", "--"].iter().chain(module).map(|&part| part.to_owned()).collect()
+    ["/selena/init", "--"].map(str::to_owned).into_iter().chain(module).collect()
+}
+
+/// The environment of the first process. An image's own words win, but for the home: its user is not the module's.
+fn environment(command: &Command) -> Vec<String> {
+    let Command::Image(image) = command else { return ENVIRONMENT.map(str::to_owned).into() };
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let is_hubs = |pair: &&String| name(pair) == "HOME";
+    let of_image: Vec<String> = image.program.env.iter().filter(|pair| !is_hubs(pair)).cloned().collect();
+    let is_given = |pair: &str| of_image.iter().any(|given| name(given) == name(pair));
+    let of_hub = IMAGE_ENVIRONMENT.iter().filter(|pair| !is_given(pair)).map(|&pair| pair.to_owned());
+    of_hub.chain(of_image.iter().cloned()).collect()
+}
+
+fn working_dir(command: &Command) -> String {
+    match command {
+        Command::Image(image) => image.program.working_dir.clone(),
+        Command::Static(_) | Command::Python3(_) => command.install_path().to_owned(),
+    }
 }
 
 fn labels(config: &SandboxConfig, spec: &ContainerSpec) -> HashMap<String, String> {
@@ -127,7 +148,7 @@ fn log_config() -> HostConfigLogConfig {
 fn mounts(config: &SandboxConfig, spec: &ContainerSpec, parts: HostParts<'_>) -> Vec<Mount> {
     let mut mounts = vec![
         data_volume(config, spec, parts.data_device),
-        read_only_bind(&spec.package_dir, "/app"),
+        read_only_bind(&spec.package_dir, spec.command.install_path()),
         read_only_bind(&config.init_binary, "/selena/init"),
     ];
     mounts.extend(parts.passwd.map(|passwd| read_only_bind(passwd, "/etc/passwd")));
@@ -173,12 +194,26 @@ fn data_volume(config: &SandboxConfig, spec: &ContainerSpec, device: &Path) -> M
 
 #[cfg(test)]
 mod tests {
-    use super::cpu_quota_usecs;
+    use selena_core::ports::{Command, ImageCommand, ImageProgram};
+
+    use super::{cpu_quota_usecs, environment};
 
     #[test]
     fn a_share_of_the_processors_is_a_quota() {
         for (cpus, usecs) in [(0.5, 50_000), (2.0, 200_000), (0.001, 1_000)] {
             assert_eq!(cpu_quota_usecs(cpus), usecs);
         }
+    }
+
+    #[test]
+    fn an_images_words_win_but_for_the_home() {
+        let of = |env: &[&str]| {
+            let env = env.iter().map(|&pair| pair.to_owned()).collect();
+            let program =
+                ImageProgram { id: "1-a".to_owned(), argv: vec!["x".to_owned()], env, working_dir: "/".to_owned() };
+            environment(&Command::Image(ImageCommand { program, root: None }))
+        };
+        assert_eq!(of(&["PATH=/own", "HOME=/root", "A=b=c"]), ["HOME=/data", "PATH=/own", "A=b=c"]);
+        assert_eq!(of(&[]).len(), 2);
     }
 }

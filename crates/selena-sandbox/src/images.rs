@@ -1,18 +1,20 @@
 //! The image of each module, `selena-module-<name>:<version>`, which is only the root around its package.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bollard::{
-    Docker, body_full,
+    Docker, body_try_stream,
     errors::Error as DockerError,
     query_parameters::{CreateImageOptions, RemoveImageOptions, TagImageOptions},
 };
-use futures_util::TryStreamExt;
-use selena_core::ports::{ContainerSpec, SandboxError};
-use selena_types::Runtime;
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt, stream};
+use selena_core::ports::{Command, ContainerSpec, ImageCommand, SandboxError};
+use tokio::fs::File;
+use tokio_util::io::ReaderStream;
 
 use crate::{
-    config::{LABEL_HUB, SandboxConfig, image_tag},
+    config::{LABEL_HUB, LABEL_IMAGE, SandboxConfig, image_tag},
     engine::Engine,
     failure, passwd,
 };
@@ -20,6 +22,10 @@ use crate::{
 /// Label with the user that a static root was made for.
 const LABEL_USER: &str = "selena.user";
 const MAKING: &str = "making the module's image";
+/// How long the engine may take to import the largest image from the slowest card.
+const IMPORT_LIMIT: Duration = Duration::from_secs(600);
+/// Bytes of it that are read at once.
+const CHUNK: usize = 64 * 1024;
 
 /// Makes the image of a module version if it is not there; its reference.
 pub(crate) async fn ensure(
@@ -27,35 +33,71 @@ pub(crate) async fn ensure(
     config: &SandboxConfig,
     spec: &ContainerSpec,
 ) -> Result<String, SandboxError> {
-    match spec.command.runtime {
-        Runtime::Static => ensure_static(engine, config, spec).await,
-        Runtime::Python3 => tag_python_base(engine, config, spec).await,
-        Runtime::Oci => Err(SandboxError::Image("the runtime `oci` is not yet supported".to_owned())),
+    match &spec.command {
+        Command::Static(_) => ensure_static(engine, config, spec).await,
+        Command::Python3(_) => tag_python_base(engine, config, spec).await,
+        Command::Image(image) => ensure_imported(engine, config, spec, image).await,
     }
 }
 
 async fn ensure_static(engine: &Engine, config: &SandboxConfig, spec: &ContainerSpec) -> Result<String, SandboxError> {
     let image = config.image(&spec.module, &spec.version);
-    let known = engine.ask_if_there(MAKING, |docker| inspect_user(docker, image.clone())).await?;
-    match known {
-        Some(Some(user)) if user == spec.uid.to_string() => return Ok(image),
-        // Made for another user of that name; an image that only loses its tag would stay for ever.
-        Some(_) => remove(engine, &image).await?,
-        None => {}
+    let user = spec.uid.to_string();
+    if is_there(engine, &image, LABEL_USER, &user).await? {
+        return Ok(image);
     }
     let root = static_root(spec.uid).map_err(failure::system(MAKING))?;
-    let options = CreateImageOptions {
+    let options = import_options(config, spec, LABEL_USER, &user);
+    engine.ask(MAKING, |docker| import(docker, options, stream::iter([Ok(root.into())]))).await?;
+    Ok(image)
+}
+
+/// The files of the package's own image, without anything of its configuration (protocol, section 4).
+async fn ensure_imported(
+    engine: &Engine,
+    config: &SandboxConfig,
+    spec: &ContainerSpec,
+    command: &ImageCommand,
+) -> Result<String, SandboxError> {
+    let (image, id) = (config.image(&spec.module, &spec.version), &command.program.id);
+    if is_there(engine, &image, LABEL_IMAGE, id).await? {
+        return Ok(image);
+    }
+    let root = command.root.as_deref().ok_or(SandboxError::ImageMissing)?;
+    let file = File::open(root).await.map_err(failure::system(MAKING))?;
+    let files = ReaderStream::with_capacity(file, CHUNK);
+    let options = import_options(config, spec, LABEL_IMAGE, id);
+    engine.ask_within(IMPORT_LIMIT, MAKING, |docker| import(docker, options, files)).await?;
+    Ok(image)
+}
+
+/// Whether the image is there and has that label. One of that name that was made for something else is removed: an
+/// image that only loses its tag would stay for ever.
+async fn is_there(engine: &Engine, image: &str, label: &str, value: &str) -> Result<bool, SandboxError> {
+    let inspect = |docker: Docker| async move { inspect_label(docker, image, label).await };
+    match engine.ask_if_there(MAKING, inspect).await? {
+        Some(Some(known)) if known == value => Ok(true),
+        Some(_) => remove(engine, image).await.map(|()| false),
+        None => Ok(false),
+    }
+}
+
+fn import_options(config: &SandboxConfig, spec: &ContainerSpec, label: &str, value: &str) -> CreateImageOptions {
+    CreateImageOptions {
         from_src: Some("-".to_owned()),
         repo: Some(config.repository(&spec.module)),
         tag: Some(image_tag(&spec.version)),
-        changes: vec![format!("LABEL {LABEL_HUB}={} {LABEL_USER}={}", config.hub_id, spec.uid)],
+        changes: vec![format!("LABEL {LABEL_HUB}={} {label}={value}", config.hub_id)],
         ..CreateImageOptions::default()
-    };
-    let import = |docker: Docker| async move {
-        docker.create_image(Some(options), Some(body_full(root.into())), None).try_for_each(|_| async { Ok(()) }).await
-    };
-    engine.ask(MAKING, import).await?;
-    Ok(image)
+    }
+}
+
+async fn import(
+    docker: Docker,
+    options: CreateImageOptions,
+    root: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Result<(), DockerError> {
+    docker.create_image(Some(options), Some(body_try_stream(root)), None).try_for_each(|_| async { Ok(()) }).await
 }
 
 async fn remove(engine: &Engine, image: &str) -> Result<(), SandboxError> {
@@ -64,9 +106,9 @@ async fn remove(engine: &Engine, image: &str) -> Result<(), SandboxError> {
     engine.ask_if_there(MAKING, remove).await.map(|_| ())
 }
 
-async fn inspect_user(docker: Docker, image: String) -> Result<Option<String>, DockerError> {
-    let labels = docker.inspect_image(&image).await?.config.and_then(|config| config.labels);
-    Ok(labels.and_then(|mut labels| labels.remove(LABEL_USER)))
+async fn inspect_label(docker: Docker, image: &str, label: &str) -> Result<Option<String>, DockerError> {
+    let labels = docker.inspect_image(image).await?.config.and_then(|config| config.labels);
+    Ok(labels.and_then(|mut labels| labels.remove(label)))
 }
 
 async fn tag_python_base(

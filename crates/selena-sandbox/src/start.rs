@@ -9,8 +9,7 @@ use bollard::{
     Docker,
     query_parameters::{CreateContainerOptions, StartContainerOptions},
 };
-use selena_core::ports::{ContainerSpec, RunId, SandboxError, StartedContainer};
-use selena_types::Runtime;
+use selena_core::ports::{Command, ContainerSpec, RunId, SandboxError, StartedContainer};
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
@@ -78,9 +77,9 @@ impl Shared {
         Ok(self.runs.begin(RunId(created.id)))
     }
 
-    /// The user file that is mounted where the image is shared with other modules.
+    /// The user file that is mounted where the image was not made for this user alone.
     async fn passwd_file(&self, spec: &ContainerSpec) -> Result<Option<PathBuf>, SandboxError> {
-        if spec.command.runtime == Runtime::Static {
+        if matches!(spec.command, Command::Static(_)) {
             return Ok(None);
         }
         let (state_dir, module, uid) = (self.config.state_dir.clone(), spec.module.clone(), spec.uid);

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use selena_core::ports::{ContainerSpec, SandboxError};
+use selena_core::ports::{Command, ContainerSpec, ImageCommand, SandboxError};
 
 use crate::{config::SandboxConfig, failure};
 
@@ -30,8 +30,8 @@ fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     if !(limits.cpu.is_finite() && limits.cpu >= 0.01) {
         return Some(format!("{} is no share of the processors", limits.cpu));
     }
-    if !is_plain_relative(&spec.command.entry_point) {
-        return Some(format!("the entry point `{}` is no path inside the package", spec.command.entry_point));
+    if let Some(problem) = command_problem(&spec.command) {
+        return Some(problem);
     }
     if !is_own_directory(&spec.package_dir) {
         return Some(format!("the package {} is no directory", spec.package_dir.display()));
@@ -48,6 +48,34 @@ fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     None
 }
 
+fn command_problem(command: &Command) -> Option<String> {
+    let ImageCommand { program, root } = match command {
+        Command::Static(path) | Command::Python3(path) => {
+            return (!is_plain_relative(path))
+                .then(|| format!("the entry point `{path}` is no path inside the package"));
+        }
+        Command::Image(image) => image,
+    };
+    if program.id.is_empty() || !program.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')) {
+        return Some(format!("`{}` is no id of an image", program.id.escape_debug()));
+    }
+    let texts = || program.argv.iter().chain(&program.env).chain([&program.working_dir]);
+    if program.argv.first().is_none_or(String::is_empty) || texts().any(|text| text.contains('\0')) {
+        return Some("the image's command is none".to_owned());
+    }
+    if program.env.iter().any(|pair| !pair.contains('=') || pair.starts_with('=')) {
+        return Some("a variable of the image is not KEY=VALUE".to_owned());
+    }
+    let is_dir = program.working_dir.strip_prefix('/').is_some_and(|rest| rest.is_empty() || is_plain_relative(rest));
+    if !is_dir {
+        return Some("the image's working directory is no absolute path".to_owned());
+    }
+    let is_file = |path: &Path| path.is_absolute() && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+    root.as_deref()
+        .filter(|root| !is_file(root))
+        .map(|root| format!("the image's files {} are no file", root.display()))
+}
+
 fn is_plain_relative(path: &str) -> bool {
     !path.is_empty()
         && !path.contains('\0')
@@ -60,13 +88,16 @@ fn is_own_directory(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use selena_core::ports::{Command, ContainerPurpose};
-    use selena_types::{ModuleName, Resources, Runtime};
+    use selena_core::ports::{ContainerPurpose, ImageProgram};
+    use selena_types::{ModuleName, Resources};
 
     use super::*;
 
     /// Makes one thing of a good container wrong.
     type Spoil<'a> = &'a dyn Fn(&mut ContainerSpec);
+
+    /// Makes one thing of a good image wrong.
+    type SpoilImage<'a> = &'a dyn Fn(&mut ImageCommand);
 
     fn good(package: &Path) -> ContainerSpec {
         ContainerSpec {
@@ -75,7 +106,7 @@ mod tests {
             version: "1.0.0".parse().unwrap(),
             port: None,
             uid: 20_001,
-            command: Command { runtime: Runtime::Static, entry_point: "bin/lamp".to_owned() },
+            command: Command::Static("bin/lamp".to_owned()),
             package_dir: package.to_owned(),
             data_image: "/x/data.img".into(),
             resources: Resources { memory_mb: 64, cpu: 0.5, pids: 10, nofile: 64, data_mb: 8 },
@@ -96,8 +127,8 @@ mod tests {
             ("memory", &|spec| spec.resources.memory_mb = 0),
             ("cpu", &|spec| spec.resources.cpu = f64::NAN),
             ("no cpu", &|spec| spec.resources.cpu = 0.0),
-            ("out of the package", &|spec| spec.command.entry_point = "../etc/passwd".to_owned()),
-            ("absolute", &|spec| spec.command.entry_point = "/bin/sh".to_owned()),
+            ("out of the package", &|spec| spec.command = Command::Python3("../etc/passwd".to_owned())),
+            ("absolute", &|spec| spec.command = Command::Static("/bin/sh".to_owned())),
             ("linked package", &|spec| spec.package_dir = link.clone()),
             ("relative package", &|spec| spec.package_dir = "x".into()),
         ];
@@ -105,6 +136,38 @@ mod tests {
             let mut spec = good(dir.path());
             spoil(&mut spec);
             assert!(check(&config, &spec).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_checked_again_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = SandboxConfig::new("/bin/sh".into(), dir.path().into(), "h".into());
+        std::fs::write(dir.path().join("root.tar"), "").unwrap();
+        let with = |spoil: SpoilImage<'_>| {
+            let program = ImageProgram {
+                id: "1-00ff".to_owned(),
+                argv: vec!["run".to_owned()],
+                env: vec!["A=b".to_owned()],
+                working_dir: "/srv/app".to_owned(),
+            };
+            let mut image = ImageCommand { program, root: Some(dir.path().join("root.tar")) };
+            spoil(&mut image);
+            check(&config, &ContainerSpec { command: Command::Image(image), ..good(dir.path()) })
+        };
+        assert!(with(&|_| {}).is_ok() && with(&|image| image.root = None).is_ok());
+        let spoil: &[(&str, SpoilImage<'_>)] = &[
+            ("another label", &|image| image.program.id = "1 selena.hub=x".to_owned()),
+            ("no program", &|image| image.program.argv.clear()),
+            ("a NUL byte", &|image| image.program.argv.push("a\0b".to_owned())),
+            ("no variable", &|image| image.program.env.push("A".to_owned())),
+            ("relative", &|image| image.program.working_dir = "srv".to_owned()),
+            ("out", &|image| image.program.working_dir = "/srv/../..".to_owned()),
+            ("no file", &|image| image.root = Some(dir.path().into())),
+            ("relative root", &|image| image.root = Some("root.tar".into())),
+        ];
+        for (what, spoil) in spoil {
+            assert!(with(spoil).is_err(), "{what}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs::File, io, path::Path};
 
-use selena_core::ports::{PackageError, PackageReader, SealError, Sealer, UnpackedPackage};
+use selena_core::ports::{ImageProgram, PackageError, PackageReader, SealError, Sealer, UnpackedPackage};
 
 /// Opens no package.
 #[derive(Debug)]
@@ -10,8 +10,20 @@ pub(crate) struct NoPackages;
 
 impl PackageReader for NoPackages {
     fn unpack(&self, _zip: &File, _into: &Path) -> Result<UnpackedPackage, PackageError> {
-        Err(PackageError::Io(io::Error::other("a hub for tests installs no packages")))
+        Err(none())
     }
+
+    fn image_program(&self, _image: &File) -> Result<ImageProgram, PackageError> {
+        Err(none())
+    }
+
+    fn flatten_image(&self, _image: &File, _into: &File) -> Result<Vec<String>, PackageError> {
+        Err(none())
+    }
+}
+
+fn none() -> PackageError {
+    PackageError::Io(io::Error::other("a hub for tests installs no packages"))
 }
 
 /// Opens no sealed secret.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     ModuleRecord, Modules, Progress, Upload, about,
     claims::{Claim, check_against},
+    image::IMAGE_FILE,
     launch::secret_context,
     rights,
     slot::{Live, Slot},
@@ -59,7 +60,7 @@ impl Modules {
         let (claim, existing) = self.claim(&staged.manifest)?;
         let name = claim.name.clone();
         for warning in &staged.warnings {
-            tracing::warn!(module = %name, %warning, "the manifest has something the hub does not know");
+            tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
         }
         self.parts.api.record("module_install", who, &format!("{name} {}", staged.manifest.version));
         self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
@@ -112,7 +113,10 @@ impl Modules {
         let manifest_text = String::from_utf8_lossy(&unpacked.manifest).into_owned();
         let has_main_py = unpacked.files.iter().any(|file| file == "main.py");
         supported(&parsed.manifest, has_main_py, &unpacked.files)?;
-        let (manifest, warnings) = (parsed.manifest, parsed.warnings);
+        let (manifest, mut warnings) = (parsed.manifest, parsed.warnings);
+        if manifest.runtime_with(has_main_py) == Runtime::Oci {
+            warnings.extend(self.check_image(&upload).await?);
+        }
         Ok(Staged { upload, manifest, manifest_text, has_main_py, warnings, report: None })
     }
 
@@ -260,11 +264,8 @@ fn supported(manifest: &Manifest, has_main_py: bool, files: &[String]) -> Result
         return refuse("manifest_incompatible", "this core does not speak the native wire yet: use http".to_owned());
     }
     let runtime = manifest.runtime_with(has_main_py);
-    if runtime == Runtime::Oci {
-        return refuse(
-            "manifest_incompatible",
-            "this core does not run oci images yet: use static or python3".to_owned(),
-        );
+    if runtime == Runtime::Oci && !files.iter().any(|file| file == IMAGE_FILE) {
+        return refuse("manifest_invalid", format!("the package has no file `{IMAGE_FILE}`, which runtime oci needs"));
     }
     match manifest.entry_point_with(runtime) {
         Some(entry_point) if !files.contains(&entry_point) => {

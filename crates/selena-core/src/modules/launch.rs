@@ -38,15 +38,14 @@ pub(super) struct Launch<'a> {
 
 impl Modules {
     /// What a module's container is made of.
-    pub(super) fn spec(&self, record: &ModuleRecord, manifest: &Manifest) -> ContainerSpec {
-        let runtime = manifest.runtime_with(record.has_main_py);
+    pub(super) fn spec(&self, record: &ModuleRecord, manifest: &Manifest, command: Command) -> ContainerSpec {
         ContainerSpec {
             purpose: ContainerPurpose::Module,
             module: record.name.clone(),
             version: record.version.clone(),
             port: record.port,
             uid: record.uid,
-            command: Command { runtime, entry_point: manifest.entry_point_with(runtime).unwrap_or_default() },
+            command,
             package_dir: self.package_dir(&record.name),
             data_image: self.data_image(&record.name),
             resources: manifest.resources.clone(),
@@ -58,8 +57,8 @@ impl Modules {
         let name = launch.manifest.name.clone();
         let token = token::new_token()?;
         let hash = token::hash(token.expose());
-        let boot = environment(launch.manifest, &token, &launch.webhook_secret, &launch.settings);
-        let started = self.parts.sandbox.start(launch.spec).await.map_err(|error| ApiError::sandbox(&name, error))?;
+        let boot = environment(&launch, &token);
+        let started = self.start_container(launch.spec).await?;
         let exit = self.exits.watch(&started.run);
         let new = NewRun {
             name: name.clone(),
@@ -105,7 +104,8 @@ impl Modules {
             code: "secret_corrupt",
             detail: "its webhook secret does not open; remove the module and install it again".to_owned(),
         })?);
-        let spec = self.spec(record, &manifest);
+        let command = self.container_command(&manifest, record.has_main_py, &self.package_dir(&record.name)).await?;
+        let spec = self.spec(record, &manifest, command);
         let settings = self.settings_of(&record.name).await?;
         let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings };
         let (active, token) = self.launch(launch).await?;
@@ -188,13 +188,9 @@ pub(super) fn secret_context(record: &ModuleRecord) -> String {
 
 /// The environment of `GET /boot` (protocol, section 2): `KEY=VALUE`, each ended by NUL.
 /// The module's settings come as `MODULE_CONFIG_<KEY>` (section 12): texts as they are, other values as JSON.
-fn environment(
-    manifest: &Manifest,
-    token: &Secret,
-    webhook_secret: &Secret,
-    settings: &serde_json::Map<String, serde_json::Value>,
-) -> Secret {
+fn environment(launch: &Launch<'_>, token: &Secret) -> Secret {
     const CORE_URL: &str = "http://localhost:7070/api/v1";
+    let Launch { manifest, webhook_secret, settings, .. } = launch;
     let port = manifest.port.map(|port| port.to_string()).unwrap_or_default();
     let mut text = String::new();
     for (key, value) in [
@@ -203,7 +199,7 @@ fn environment(
         ("SELENA_CORE_URL", CORE_URL),
         ("SELENA_MODULE_NAME", manifest.name.as_str()),
         ("SELENA_MODULE_PORT", &port),
-        ("SELENA_INSTALL_PATH", "/app"),
+        ("SELENA_INSTALL_PATH", launch.spec.command.install_path()),
         ("MODULE_TOKEN", token.expose()),
         ("SELENA_CORE_API", CORE_URL),
     ] {

@@ -9,6 +9,7 @@ mod config;
 mod consent;
 mod exits;
 mod health;
+mod image;
 mod install;
 mod launch;
 mod lifecycle;

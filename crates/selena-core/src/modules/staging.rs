@@ -40,6 +40,11 @@ impl Upload {
     pub(super) fn package_dir(&self) -> PathBuf {
         self.dir.join("package")
     }
+
+    /// Where the files of its image lie until the engine has them.
+    pub(super) fn image_root(&self) -> PathBuf {
+        self.dir.join("root.tar")
+    }
 }
 
 impl Drop for Upload {

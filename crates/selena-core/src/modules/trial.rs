@@ -13,7 +13,7 @@ use crate::{
     token,
 };
 
-/// How long a trial may take in all.
+/// How long a trial may take from the start of its container.
 const TRIAL_DEADLINE: Duration = Duration::from_secs(60);
 /// How much of what a failed trial printed is answered.
 const MAX_OUTPUT_BYTES: usize = 64 * 1024;
@@ -25,7 +25,6 @@ impl Modules {
     /// [`ApiError::TrialFailed`], or why there could be no trial.
     pub(super) async fn try_out(&self, staged: &Staged, uid: u32) -> Result<TrialReport, ApiError> {
         let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
-        let deadline = Instant::now() + TRIAL_DEADLINE;
         let api = self.trial_api().await?;
         let begun = Instant::now();
         let active = match self.begin_trial(staged, uid, &api).await {
@@ -36,6 +35,8 @@ impl Modules {
             }
             Err(error) => return Err(error),
         };
+        // What it takes to hand a large image to the engine is not the package's fault.
+        let deadline = Instant::now() + TRIAL_DEADLINE;
         let outcome = self.until_healthy(&active, &staged.manifest, deadline, false).await;
         let ready = outcome.is_ok().then(|| begun.elapsed());
         let report = self.report(&active, &api, ready).await;
@@ -57,7 +58,11 @@ impl Modules {
 
     async fn begin_trial(&self, staged: &Staged, uid: u32, api: &Arc<Api>) -> Result<Active, ApiError> {
         let manifest = &staged.manifest;
-        let spec = trial_spec(manifest, staged.has_main_py, uid, &staged.package_dir(), &staged.trial_data());
+        let mut command = self.container_command(manifest, staged.has_main_py, &staged.package_dir()).await?;
+        if let Command::Image(image) = &mut command {
+            image.root = Some(staged.upload.image_root());
+        }
+        let spec = trial_spec(manifest, command, uid, &staged.package_dir(), &staged.trial_data());
         let webhook_secret = token::new_webhook_secret()?;
         Ok(self.launch(Launch { api, manifest, spec, webhook_secret, settings: serde_json::Map::new() }).await?.0)
     }
@@ -87,15 +92,14 @@ impl Modules {
     }
 }
 
-fn trial_spec(manifest: &Manifest, has_main_py: bool, uid: u32, package: &Path, data: &Path) -> ContainerSpec {
-    let runtime = manifest.runtime_with(has_main_py);
+fn trial_spec(manifest: &Manifest, command: Command, uid: u32, package: &Path, data: &Path) -> ContainerSpec {
     ContainerSpec {
         purpose: ContainerPurpose::Trial,
         module: manifest.name.clone(),
         version: manifest.version.clone(),
         port: manifest.port,
         uid,
-        command: Command { runtime, entry_point: manifest.entry_point_with(runtime).unwrap_or_default() },
+        command,
         package_dir: package.to_owned(),
         data_image: data.to_owned(),
         resources: manifest.resources.clone(),

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use selena_types::{ModuleState, RuntimeMode};
+use selena_types::{ModuleName, ModuleState, RuntimeMode};
 
 use super::{
     Installed, ModuleRecord, Modules, about,
@@ -138,7 +138,12 @@ impl Modules {
         if let Err(error) = blocking(move || remove_all(&previous)).await {
             tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "the version before was not removed");
         }
-        if let Err(error) = self.parts.sandbox.prune_images(name, &staged.manifest.version).await {
+        self.drop_images(name, &staged.manifest.version).await;
+    }
+
+    /// Removes the images of the versions that do not run: one may have some hundred MiB.
+    async fn drop_images(&self, name: &ModuleName, keep: &semver::Version) {
+        if let Err(error) = self.parts.sandbox.prune_images(name, keep).await {
             tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed");
         }
     }
@@ -173,6 +178,7 @@ impl Modules {
             tracing::error!(module = %old.name, error = &error as &dyn std::error::Error, "the version before is not back yet");
             return;
         }
+        self.drop_images(&old.name, &old.version).await;
         if was_running && let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
         }

@@ -13,8 +13,8 @@ pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
 pub use package::{PackageError, PackageReader, UnpackedPackage};
 pub use sandbox::{
-    Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ExitCause, ListedContainer, RunId, RunUsage,
-    Sandbox, SandboxError, StartedContainer,
+    Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ExitCause, ImageCommand, ImageProgram,
+    ListedContainer, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 pub use seal::{SealError, Sealer};
 pub use store::{

@@ -2,6 +2,8 @@
 
 use std::{fs::File, path::Path};
 
+use super::ImageProgram;
+
 /// A package that lies unpacked in a directory.
 #[derive(Debug)]
 pub struct UnpackedPackage {
@@ -17,7 +19,7 @@ pub enum PackageError {
     /// The package breaks a rule of series Z, or has no manifest.
     #[error("{message}")]
     Refused {
-        /// The machine's word, `zip_<reason>` or `manifest_invalid`.
+        /// The machine's word, `zip_<reason>`, `image_<reason>`, `module_image_error` or `manifest_invalid`.
         code: &'static str,
         /// What is wrong, for people.
         message: String,
@@ -30,11 +32,24 @@ pub enum PackageError {
     Io(#[source] std::io::Error),
 }
 
-/// Unpacks ZIPs from strangers. Blocking: called from a blocking task.
+/// Reads ZIPs and images from strangers. Blocking: called from a blocking task.
 pub trait PackageReader: std::fmt::Debug + Send + Sync + 'static {
     /// Unpacks into an existing, empty directory. What was written on an error is the caller's to remove.
     ///
     /// # Errors
     /// [`PackageError`].
     fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError>;
+
+    /// Reads what the image in an `image.tar` starts. Quick: layers are not read (protocol, section 4, row `oci`).
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    fn image_program(&self, image: &File) -> Result<ImageProgram, PackageError>;
+
+    /// Writes the files of the image in an `image.tar` as one plain tar; gives what it lost on the way, for people.
+    /// What was written on an error is the caller's to remove.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    fn flatten_image(&self, image: &File, into: &File) -> Result<Vec<String>, PackageError>;
 }

@@ -3,7 +3,7 @@
 use std::{fmt, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
 use futures_util::future::BoxFuture;
-use selena_types::{ModuleName, ModulePort, Resources, Runtime};
+use selena_types::{ModuleName, ModulePort, Resources};
 use semver::Version;
 use tokio::sync::{mpsc, watch};
 
@@ -38,13 +38,48 @@ pub enum ContainerPurpose {
     Trial,
 }
 
-/// What the module's init runs, in place of the module's own argument list.
+/// What the module's init runs, and in which root file system: a runtime of the protocol's section 4.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The runtime, which decides the root file system.
-    pub runtime: Runtime,
-    /// The file to start, relative to the package.
-    pub entry_point: String,
+pub enum Command {
+    /// A file of the package, in an empty root; relative to the package.
+    Static(String),
+    /// A Python file of the package, in the hub's Python base; relative to the package.
+    Python3(String),
+    /// What the package's image starts, in the image's own files.
+    Image(ImageCommand),
+}
+
+impl Command {
+    /// Where the package is mounted: an image may have an `/app` of its own.
+    #[must_use]
+    pub fn install_path(&self) -> &'static str {
+        match self {
+            Self::Static(_) | Self::Python3(_) => "/app",
+            Self::Image(_) => "/selena/package",
+        }
+    }
+}
+
+/// An image's program, and where its files are to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageCommand {
+    /// What is started.
+    pub program: ImageProgram,
+    /// The image's files as one plain tar that the hub made; without it only an image that was imported before starts.
+    pub root: Option<PathBuf>,
+}
+
+/// All that counts of an image's configuration (protocol, section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageProgram {
+    /// Names the image's files: digits, `a` to `f` and `-`.
+    pub id: String,
+    /// Program and arguments, at least one; a program without `/` is looked for in the image's `PATH`.
+    pub argv: Vec<String>,
+    /// Variables, `KEY=VALUE` each; the hub's own win over them.
+    pub env: Vec<String>,
+    /// An absolute path.
+    pub working_dir: String,
 }
 
 /// All that decides a container; nothing in it is secret (protocol, section 4).
@@ -62,7 +97,7 @@ pub struct ContainerSpec {
     pub uid: u32,
     /// What runs in it.
     pub command: Command,
-    /// The unpacked package, mounted read-only at `/app`.
+    /// The unpacked package, mounted read-only at [`Command::install_path`].
     pub package_dir: PathBuf,
     /// The ext4 image mounted at `/data`; made with `resources.data_mb` MiB if it is not there.
     pub data_image: PathBuf,
@@ -156,6 +191,9 @@ pub enum SandboxError {
     /// The image a runtime needs is not there or cannot start here.
     #[error("{0}")]
     Image(String),
+    /// The engine does not have the module's own image, and [`ImageCommand::root`] was not given.
+    #[error("the container engine does not have the module's image")]
+    ImageMissing,
     /// No disk space is left for the data volume or the image.
     #[error("no space left while {attempted}")]
     DiskFull {

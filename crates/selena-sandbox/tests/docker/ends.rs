@@ -3,8 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use bollard::query_parameters::RemoveContainerOptions;
-use selena_core::ports::{ContainerSpec, ExitCause, RunId, Sandbox, SandboxError};
-use selena_types::Runtime;
+use selena_core::ports::{Command, ContainerSpec, ExitCause, ImageCommand, ImageProgram, RunId, Sandbox, SandboxError};
 
 use crate::{
     build,
@@ -47,7 +46,7 @@ async fn r04_a_program_that_cannot_run_is_named_in_the_log() {
         fs::write(spec.package_dir.join("foreign"), "\u{7f}ELF of another world").unwrap();
         fs::set_permissions(spec.package_dir.join("foreign"), fs::Permissions::from_mode(0o755)).unwrap();
         for (entry_point, code) in [("absent", 127), ("text", 126), ("foreign", 126)] {
-            spec.command.entry_point = entry_point.to_owned();
+            spec.command = Command::Static(entry_point.to_owned());
             let (cause, log) = refused_start(hub, &spec).await;
             assert_eq!(cause, ExitCause::Code(code), "{log}");
             assert!(log.contains(&format!("cannot start /app/{entry_point}")), "{log}");
@@ -62,13 +61,15 @@ async fn r04_an_image_that_is_not_there_is_told() {
         |config: &mut selena_sandbox::SandboxConfig| config.python_base_image = "selena-absent:latest".to_owned();
     with_hub_of(absent, async |hub| {
         let mut spec = hub.spec("pythonic");
-        for (runtime, word) in [(Runtime::Python3, "scripts/python-base"), (Runtime::Oci, "not yet supported")] {
-            spec.command.runtime = runtime;
-            match hub.try_start(&spec).await {
-                Err(SandboxError::Image(reason)) => assert!(reason.contains(word), "{reason}"),
-                other => panic!("{other:?}"),
-            }
+        spec.command = Command::Python3("main.py".to_owned());
+        match hub.try_start(&spec).await {
+            Err(SandboxError::Image(reason)) => assert!(reason.contains("scripts/python-base"), "{reason}"),
+            other => panic!("{other:?}"),
         }
+        let (id, argv) = ("1-00".to_owned(), vec!["run".to_owned()]);
+        let program = ImageProgram { id, argv, env: Vec::new(), working_dir: "/".to_owned() };
+        spec.command = Command::Image(ImageCommand { program, root: None });
+        assert!(matches!(hub.try_start(&spec).await, Err(SandboxError::ImageMissing)));
     })
     .await;
 }

@@ -17,7 +17,7 @@ use selena_core::ports::{
     StartedContainer,
 };
 use selena_sandbox::{DockerSandbox, SandboxConfig};
-use selena_types::{ModuleName, ModulePort, Resources, Runtime};
+use selena_types::{ModuleName, ModulePort, Resources};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -93,7 +93,7 @@ impl Hub {
             version: "1.0.0".parse().unwrap(),
             port: Some(ModulePort::new(8101).unwrap()),
             uid: UID,
-            command: Command { runtime: Runtime::Static, entry_point: "probe".to_owned() },
+            command: Command::Static("probe".to_owned()),
             package_dir,
             data_image: self.dir.path().join(format!("{name}.img")),
             resources: Resources { memory_mb: 64, cpu: 1.0, pids: 20, nofile: 64, data_mb: 16 },

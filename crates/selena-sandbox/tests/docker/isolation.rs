@@ -5,7 +5,6 @@ use std::net::{TcpListener as StdListener, TcpStream as StdStream};
 use bollard::query_parameters::InspectContainerOptions;
 use futures_util::FutureExt;
 use selena_core::ports::{Command, ExitCause, Sandbox};
-use selena_types::Runtime;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpSocket},
@@ -141,7 +140,7 @@ async fn a_python_module_runs_under_the_same_rules() {
             print('lo=' + str(socket.if_nametoindex('lo')))\n\
             print('child=' + subprocess.run(['/usr/bin/python3', '-c', 'print(7)'], capture_output=True, text=True).stdout.strip())\n";
         std::fs::write(spec.package_dir.join("main.py"), program).unwrap();
-        spec.command = Command { runtime: Runtime::Python3, entry_point: "main.py".to_owned() };
+        spec.command = Command::Python3("main.py".to_owned());
         let (cause, log) = hub.run(&spec, "").await;
         assert_eq!(cause, ExitCause::Code(0), "{log}");
         for (name, expected) in [("user", "module"), ("lo", "1"), ("child", "7")] {

@@ -18,6 +18,8 @@ const LIMITS: ResourceLimits = ResourceLimits { memory_mb: 32_768, cpu: 64.0, da
 
 const MANIFEST: &str = "manifest.json";
 const SIGNATURE: &str = "SIGNATURE.json";
+/// The container image of a package whose runtime is `oci`; a hub reads it, this does not.
+const IMAGE: &str = "image.tar";
 
 const INVALID: &str = "manifest_invalid";
 const INCOMPATIBLE: &str = "manifest_incompatible";
@@ -144,14 +146,15 @@ fn check_incompatible(package: &Package, manifest: &Manifest, problems: &mut Pro
     if manifest.transport == Transport::Ipc {
         problems.add(["transport".into()], INCOMPATIBLE, "hubs do not speak the native wire yet: use http");
     }
-    if manifest.runtime == Some(Runtime::Oci) {
-        problems.add(["runtime".into()], INCOMPATIBLE, "hubs do not run oci images yet: use static or python3");
-    }
 }
 
 /// The program that is started is there, and can be started.
 fn check_program(package: &mut Package, manifest: &Manifest, problems: &mut Problems) -> Result<(), PackageError> {
     let runtime = manifest.runtime_with(package.entry("main.py").is_some());
+    if runtime == Runtime::Oci && package.entry(IMAGE).is_none() {
+        let why = "the image is not there; put it beside manifest.json: `docker save NAME -o image.tar`";
+        problems.add([IMAGE.into()], INVALID, why);
+    }
     let Some(path) = manifest.entry_point_with(runtime) else { return Ok(()) };
     let at = [Loc::from(path.as_str())];
     match package.entry(&path).map(|entry| entry.kind) {

@@ -95,13 +95,17 @@ fn a_program_that_could_not_run_is_a_problem() {
     for (change, code) in [
         (json!({"type": "SYSTEM", "port": null}), "manifest_signature"),
         (json!({"transport": "ipc"}), "manifest_incompatible"),
-        (json!({"runtime": "oci"}), "manifest_incompatible"),
+        (json!({"runtime": "oci"}), "manifest_invalid"),
     ] {
         lamp.executable("lamp", STATIC_PROGRAM);
         lamp.file("manifest.json", manifest(change));
         let codes: Vec<_> = problems(&lamp.ctl(&["--json", "module", "check"])).into_iter().map(|(_, c)| c).collect();
         assert_eq!(codes, [code]);
     }
+    lamp.file("manifest.json", manifest(json!({"runtime": "oci"})));
+    lamp.file("image.tar", "what is in it, the hub finds out");
+    let ran = lamp.ctl(&["--json", "module", "check"]);
+    assert_eq!((ran.code, problems(&ran)), (Some(0), Vec::new()), "{ran:?}");
 }
 
 #[test]

@@ -30,6 +30,7 @@ pub(crate) fn act(arguments: &Value) -> Value {
         "syscall" => called(arguments),
         "read" => outcome(fs::read_to_string(text("path")).map(Value::from)),
         "list" => outcome(list(text("path"))),
+        "mode" => outcome(fs::metadata(text("path")).map(|found| json!(found.permissions().mode() & 0o7777))),
         "write" => outcome(fs::write(text("path"), text("text")).map(|()| json!(true))),
         "fill" => fill(text("path"), arguments["bytes"].as_u64().unwrap_or(0)),
         "run_copy" => outcome(run_copy(text("path"))),
