@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::{Value, json};
 
+use crate::image::forge::{Forge, Tar};
+
 #[path = "../../selena-types/src/manifest/tests/examples.rs"]
 mod examples;
 
@@ -48,6 +50,40 @@ pub fn manifest() -> Vec<Seed> {
     texts.push(("lamp".to_owned(), include_bytes!("../../samples/lamp/manifest.json").to_vec()));
     texts.push(("thermometer".to_owned(), include_bytes!("../../samples/thermometer/manifest.json").to_vec()));
     texts
+}
+
+/// Images: the first byte as [`crate::image::from_bytes`] reads it, then a layer or a whole `image.tar`.
+#[must_use]
+pub fn image() -> Vec<Seed> {
+    use tar::EntryType::{Char, Fifo};
+    let tree =
+        Tar::new().directory("etc/", 0o755).file("etc/x", b"1").symlink("lib", "usr/lib").hard_link("y", "etc/x");
+    let whiteouts = Tar::new().file("a/b", b"1").file("a/.wh.b", b"").file("a/.wh..wh..opq", b"").file(".wh.a", b"");
+    let over = Tar::new().directory("a/", 0o1777).file("a/b", b"new").file("tmp", b"a file").symlink("data", "/etc");
+    let odd = Tar::new().raw(Char, "dev/null", "", 0o666, b"").raw(Fifo, "f", "", 0o644, b"").file("../x", b"evil");
+    let setuid = Tar::new().file_with("run", 0o6755, b"#!/bin/sh\n").pax(&[("path", &[b'l'; 300])], "short", b"long");
+    let records: &[(&str, &[u8])] = &[("SCHILY.xattr.security.capability", b"\x01\0\0\x02"), ("size", b"3")];
+    let extended = Tar::new().pax(records, "cap", b"abc").pax(&[("linkpath", b"../../x")], "l", b"");
+    let through = Tar::new().symlink("etc", "/tmp").file("etc/x", b"through").hard_link("h", "etc/passwd");
+    let layers = [tree, whiteouts, over, odd, setuid, extended, through].map(Tar::done);
+    let named = |form: u8, name: String, bytes: &[u8]| (name, [&[form], bytes].concat());
+    let mut seeds: Vec<_> =
+        layers.iter().enumerate().map(|(index, layer)| named(1, format!("layer-{index}"), layer)).collect();
+    seeds.push(named(2, "two".to_owned(), &layers[..2].concat()));
+    seeds.push(named(3, "docker".to_owned(), &layers[0]));
+    let plain = Forge { gzip: false, ..Forge::new(layers[..1].to_vec()) };
+    seeds.push(named(0, "whole-oci".to_owned(), &plain.oci()));
+    seeds.push(named(0, "whole-docker".to_owned(), &plain.docker()));
+    seeds
+}
+
+/// Words of images, as a dictionary of libFuzzer.
+#[must_use]
+pub fn image_words() -> String {
+    let words = "ustar .wh. .wh..wh..opq ../ /etc usr/lib path= linkpath= size= SCHILY.xattr. GNU.sparse. index.json \
+                 manifest.json oci-layout blobs/sha256/ sha256: mediaType digest layers config rootfs diff_ids Entrypoint \
+                 application/vnd.oci.image.layer.v1.tar+gzip application/vnd.oci.image.index.v1+json amd64 linux";
+    dictionary(words.split_whitespace().map(str::as_bytes))
 }
 
 /// Words of manifests, as a dictionary of libFuzzer.

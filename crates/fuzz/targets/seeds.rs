@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
     let directory = std::env::args_os().nth(1).map(PathBuf::from).ok_or(io::ErrorKind::InvalidInput)?;
     write(&directory, "zip", seeds::zip(), &seeds::zip_words())?;
     write(&directory, "zip-forged", seeds::zip_forged(), "")?;
-    write(&directory, "manifest", seeds::manifest(), &seeds::manifest_words())
+    write(&directory, "manifest", seeds::manifest(), &seeds::manifest_words())?;
+    write(&directory, "image", seeds::image(), &seeds::image_words())
 }
 
 fn write(directory: &Path, target: &str, seeds: Vec<Seed>, words: &str) -> io::Result<()> {

@@ -25,7 +25,7 @@ use build::Built;
 use table::{Row, Table};
 
 /// The targets: programs of `crates/fuzz/Cargo.toml`, whose seeds its `seeds` writes.
-const TARGETS: &[&str] = &["zip", "zip-forged", "manifest"];
+const TARGETS: &[&str] = &["zip", "zip-forged", "manifest", "image"];
 /// Most memory of a target in MiB; what the parsers hold is far below.
 const MEMORY_MIB: u32 = 512;
 /// What one input may take in seconds.
