@@ -13,6 +13,7 @@ use std::{
 };
 
 use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
 };
@@ -30,11 +31,13 @@ pub struct Options {
     pub engine: Engine,
     /// The level of its log.
     pub log_level: &'static str,
+    /// A file system in memory of so many MiB for all its data, so that it can be full.
+    pub data_mib: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug" }
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", data_mib: None }
     }
 }
 
@@ -92,6 +95,9 @@ impl Hub {
         static HUBS: AtomicU32 = AtomicU32::new(0);
         let number = HUBS.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::Builder::new().prefix("selena-test-").tempdir().expect("a temporary directory");
+        if let Some(mib) = options.data_mib {
+            mount_memory(&dir.path().join("data"), mib);
+        }
         let (token, webhook_secret) = (random_hex(), random_hex());
         let (process, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
         Self { options, dir, prefix: prefix(number), token, webhook_secret, process, port }
@@ -265,10 +271,21 @@ impl Drop for Hub {
         let _dead_already = self.process.kill();
         let _waited_for_already = self.process.wait();
         self.options.engine.clean(&self.prefix);
+        if self.options.data_mib.is_some() {
+            let _not_mounted = umount2(&self.data_dir(), MntFlags::MNT_DETACH);
+        }
         if thread::panicking() {
             show(&format!("the log of the hub {}:\n{}", self.prefix, tail(&self.log(), 60)));
         }
     }
+}
+
+/// Containers see what is mounted here: the engine runs in the same mount namespace.
+fn mount_memory(directory: &Path, mib: u32) {
+    fs::create_dir(directory).expect("the directory can be written");
+    let options = format!("size={mib}m,mode=0700");
+    let mounted = mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()));
+    mounted.expect("root can mount a file system in memory");
 }
 
 #[expect(clippy::print_stderr, reason = "a failed test shows what its hub said")]

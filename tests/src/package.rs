@@ -75,6 +75,12 @@ impl Package {
         self
     }
 
+    /// Its manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Value {
+        &self.manifest
+    }
+
     /// The package as a ZIP.
     #[must_use]
     pub fn zip(&self) -> Vec<u8> {

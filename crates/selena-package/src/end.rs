@@ -55,23 +55,24 @@ pub(crate) fn find(source: &Source<'_>) -> Result<Directory, ZipError> {
 
 const CUT: ZipError = ZipError::Corrupt("its end record is missing");
 
-/// Position of the one end record whose comment reaches exactly to the end of the file. Two such are ambiguous:
-/// readers would disagree about which archive this is.
+/// Position of the end record: the last one, whose comment reaches exactly to the end of the file. Other readers take
+/// the last signature, or the first that fits; where those are two, they would disagree about which archive this is.
 fn find_end(source: &Source<'_>) -> Result<u64, ZipError> {
     let longest = (END_LEN + usize::from(u16::MAX)).min(usize::try_from(source.len()).unwrap_or(usize::MAX));
     let mut tail = vec![0; longest];
     let tail_start = source.len() - longest as u64;
     source.read(&mut tail, tail_start)?;
-    let fits = |window: &[u8], index: usize| {
-        let mut bytes = Bytes(window);
-        let comment = (bytes.u32() == Some(END)).then(|| Bytes(&window[END_LEN - 2..]).u16()).flatten();
+    let signed: Vec<_> = tail.windows(4).enumerate().filter(|(_, window)| *window == END.to_le_bytes()).collect();
+    let fits = |index: usize| {
+        let comment = tail.get(index + END_LEN - 2..).and_then(|rest| Bytes(rest).u16());
         comment.is_some_and(|comment| index + END_LEN + usize::from(comment) == longest)
     };
-    let mut found = tail.windows(END_LEN).enumerate().filter(|(index, window)| fits(window, *index));
-    match (found.next(), found.next()) {
-        (Some((index, _)), None) => Ok(tail_start + index as u64),
-        (Some(_), Some(_)) => Err(ZipError::Corrupt("it has two end records")),
-        (None, _) => Err(CUT),
+    let fitting = signed.iter().filter(|(index, _)| fits(*index)).count();
+    match signed.last() {
+        _ if fitting > 1 => Err(ZipError::Corrupt("it has two end records")),
+        Some((index, _)) if fits(*index) => Ok(tail_start + *index as u64),
+        Some(_) if fitting == 1 => Err(ZipError::Corrupt("its comment holds the signature of an end record")),
+        _ => Err(CUT),
     }
 }
 

@@ -18,7 +18,11 @@ pub(crate) const HAS_DESCRIPTOR: u16 = 1 << 3;
 /// Bits 0, 6 and 13: encrypted, strong encryption, masked headers.
 const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 /// Bits 1 and 2 (how hard was compressed), 3, and 11 (the name is UTF-8).
-const HARMLESS: u16 = 1 << 1 | 1 << 2 | HAS_DESCRIPTOR | 1 << 11;
+const HARMLESS: u16 = 1 << 1 | 1 << 2 | HAS_DESCRIPTOR | NAME_IS_UTF8;
+/// Bit 11. Without it readers take a name for code page 437, and see another one than we do.
+const NAME_IS_UTF8: u16 = 1 << 11;
+/// Newest version of the format, 6.3; what asks for a newer one is refused by other readers too.
+const NEWEST_VERSION: u8 = 63;
 
 /// How an entry's data are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,7 @@ pub(crate) struct Entry {
 
 /// The fixed part of a central directory entry.
 struct Fixed {
+    version: u8,
     flags: u16,
     method: u16,
     crc: u32,
@@ -96,6 +101,10 @@ impl Entry {
     fn check(mut fixed: Fixed, raw_name: Vec<u8>, extra: &[u8], limits: &Limits) -> Result<Self, ZipError> {
         let (path, named_directory) = name::check(&raw_name, limits)?;
         let path = path.to_owned();
+        if !path.is_ascii() && fixed.flags & NAME_IS_UTF8 == 0 {
+            let why = "it is not ASCII and not marked as UTF-8";
+            return Err(ZipError::Name { name: shown(&raw_name), why });
+        }
         extra::apply(extra, &raw_name, &mut [&mut fixed.size, &mut fixed.packed, &mut fixed.header_at])?;
         let kind = kind::check(fixed.attributes, named_directory, &raw_name)?;
         let method = fixed.method(&raw_name)?;
@@ -131,10 +140,12 @@ impl Fixed {
         if bytes.u32()? != SIGNATURE {
             return None;
         }
-        bytes.take(4)?; // versions
+        bytes.take(2)?; // by what it was made
+        let [version, _system] = bytes.u16()?.to_le_bytes();
         let (flags, method) = (bytes.u16()?, bytes.u16()?);
         bytes.take(4)?; // time and date
         Some(Self {
+            version,
             flags,
             method,
             crc: bytes.u32()?,
@@ -156,6 +167,9 @@ impl Fixed {
         }
         if self.flags & !HARMLESS != 0 {
             return Err(ZipError::Corrupt("an entry has flags that this hub does not know"));
+        }
+        if self.version > NEWEST_VERSION {
+            return Err(ZipError::Version { name: shown(name), version: self.version });
         }
         match self.method {
             0 => Ok(Method::Stored),

@@ -28,7 +28,7 @@ pub enum ZipError {
     #[error("entry {0} is not an ordinary file or directory; links, devices and special mode bits are not taken")]
     Type(String),
     /// Two entries claim one path.
-    #[error("path {0} stands twice, or as file and as directory")]
+    #[error("path {0} stands twice: again, as file and as directory, or with other capitals")]
     Duplicate(String),
     /// The archive says two things about an entry.
     #[error("entry {name}: local header and central directory differ in {what}; pack it anew")]
@@ -70,6 +70,14 @@ pub enum ZipError {
         name: String,
         /// The method's number.
         method: u16,
+    },
+    /// An entry that asks for a newer ZIP than there is.
+    #[error("entry {name} needs version {}.{} of ZIP; the newest is 6.3", version / 10, version % 10)]
+    Version {
+        /// The name, quoted and cut.
+        name: String,
+        /// The version times ten.
+        version: u8,
     },
     /// Unpacked data with another checksum than declared.
     #[error("entry {0} is damaged: its checksum is wrong; pack or upload it anew")]
@@ -114,7 +122,7 @@ impl ZipError {
             Self::Overlap(_) => "zip_overlap",
             Self::Entries(_) => "zip_entries",
             Self::Encrypted(_) => "zip_encrypted",
-            Self::Method { .. } => "zip_method",
+            Self::Method { .. } | Self::Version { .. } => "zip_method",
             Self::Crc(_) => "zip_crc",
             Self::NoManifest | Self::ManifestSize(_) => "manifest_invalid",
             Self::Signature(_) => "manifest_signature",

@@ -20,7 +20,18 @@ pub(crate) fn directories(entries: &[Entry], limits: &Limits) -> Result<BTreeSet
     match directories.iter().find(|path| named.get(path.as_str()).is_some_and(|kind| *kind != Kind::Directory)) {
         Some(clash) => Err(ZipError::Duplicate(shown(clash.as_bytes()))),
         None if directories.len() > limits.entries => Err(ZipError::Entries(limits.entries)),
-        None => Ok(directories),
+        None => check_case(named.keys().copied(), &directories).map(|()| directories),
+    }
+}
+
+/// Paths that differ in capitals only are one path on a medium that folds them, and to many a reader.
+fn check_case<'a>(named: impl Iterator<Item = &'a str>, directories: &'a BTreeSet<String>) -> Result<(), ZipError> {
+    let paths: BTreeSet<&str> = named.chain(directories.iter().map(String::as_str)).collect();
+    let mut folded = BTreeSet::new();
+    // Both ways: `ß` and `SS` meet in capitals, and capitals have one lower case.
+    match paths.into_iter().find(|path| !folded.insert(path.to_uppercase().to_lowercase())) {
+        Some(twin) => Err(ZipError::Duplicate(shown(twin.as_bytes()))),
+        None => Ok(()),
     }
 }
 

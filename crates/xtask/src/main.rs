@@ -1,10 +1,12 @@
 //! Tasks of the project, run as `cargo xtask <task>`.
 //!
 //! `tidy` holds the rules of the house that no compiler knows; it runs as a test too.
-//! `bench` measures the hub beside peers and prints one table. Each task is a module here.
+//! `bench` measures the hub beside peers and prints one table; `fuzz` looks for inputs that break a parser.
+//! Each task is a module here.
 //! Nothing that ships depends on this crate.
 
 mod bench;
+mod fuzz;
 mod tidy;
 
 use std::{
@@ -29,6 +31,8 @@ enum Task {
     Tidy,
     /// Measure the hub: one table, with a peer or baseline of the same run beside each figure.
     Bench(bench::Options),
+    /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
+    Fuzz(fuzz::Options),
     #[command(flatten)]
     BenchHelper(bench::Helper),
 }
@@ -37,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy => tidy(&mut io::stdout().lock()),
         Task::Bench(options) => bench::build_and_run(&root()?, &options),
+        Task::Fuzz(options) => fuzz::run(&root()?, &options),
         Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }
@@ -57,4 +62,12 @@ fn tidy(out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 fn root() -> anyhow::Result<PathBuf> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     Ok(PathBuf::from(here).join("../..").canonicalize()?)
+}
+
+/// The triple of the machine that builds.
+fn host_triple() -> anyhow::Result<String> {
+    let output = std::process::Command::new("rustc").arg("-vV").output().context("cannot run rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let triple = text.lines().find_map(|line| line.strip_prefix("host: "));
+    triple.map(str::to_owned).context("rustc does not say for which host it builds")
 }

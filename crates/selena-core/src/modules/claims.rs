@@ -110,7 +110,8 @@ pub(super) fn check_against(existing: Option<&ModuleRecord>, manifest: &Manifest
             let detail = format!("`{}` is installed as {}; remove it first", old.name, old.module_type);
             return conflict("manifest_conflict", detail);
         }
-        Some(old) if old.version >= manifest.version => {
+        // Build metadata (`+…`) makes a version neither higher nor lower.
+        Some(old) if old.version.cmp_precedence(&manifest.version).is_ge() => {
             let detail = format!("version {} is installed: an update needs a higher one", old.version);
             return conflict("manifest_version", detail);
         }

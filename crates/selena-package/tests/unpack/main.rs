@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod data;
-mod forge;
 mod headers;
 mod names;
+mod series;
 mod staging;
 mod structure;
 
@@ -16,7 +16,8 @@ use std::{
     path::Path,
 };
 
-use forge::Zip;
+use selena_forge as forge;
+use selena_forge::Zip;
 use selena_package::{Limits, Unpacked, ZipError, unpack};
 use tempfile::TempDir;
 
@@ -112,7 +113,7 @@ fn a_good_package_is_unpacked_with_its_modes() {
 }
 
 #[test]
-fn no_manifest_at_the_root_is_manifest_invalid() {
+fn m01_no_manifest_at_the_root_is_manifest_invalid() {
     refused("none", &Zip::bare().file("a", b"").build(), "manifest_invalid");
     refused("below", &Zip::bare().file("lamp/manifest.json", b"{}").build(), "manifest_invalid");
     refused("a directory", &Zip::bare().directory("manifest.json/").build(), "manifest_invalid");

@@ -8,20 +8,26 @@ use super::{
     reader::{Fields, INVALID},
 };
 
-/// Names of container options, as Docker and Compose write them, with `_` for `-`.
-const OPTIONS: [&str; 14] = [
+/// Names of container options, as Compose writes them; Docker writes `cap-add`, and its API `CapAdd`.
+const OPTIONS: [&str; 20] = [
     "binds",
     "cap_add",
     "cgroup_parent",
+    "cgroupns_mode",
     "device_cgroup_rules",
+    "group_add",
     "host_config",
     "ipc_mode",
     "mounts",
     "network_mode",
+    "oom_kill_disable",
+    "oom_score_adj",
     "pid_mode",
     "privileged",
     "security_opt",
+    "sysctls",
     "userns_mode",
+    "uts_mode",
     "volumes",
     "volumes_from",
 ];
@@ -29,11 +35,19 @@ const OPTIONS: [&str; 14] = [
 /// Whether an unknown field asks for power over the container; adds the problem.
 pub(super) fn refuse(manifest: &mut Fields<'_, '_>) {
     for field in manifest.names() {
-        let name = field.trim_start_matches('-').replace('-', "_").to_ascii_lowercase();
+        let name = field.replace(['-', '_'], "").to_ascii_lowercase();
         let value = manifest.get(field).unwrap_or(&Value::Null);
         let problem = match name.as_str() {
             _ if field.starts_with('-') => Some("container options are not a module's to set"),
-            option if OPTIONS.contains(&option) => Some("container options are not a module's to set"),
+            plain if OPTIONS.iter().any(|option| option.replace('_', "") == plain) => {
+                Some("container options are not a module's to set")
+            }
+            "cgroup" | "ipc" | "pid" | "userns" | "uts" if is_shared(value) => {
+                Some("namespaces of the host or of another container are not a module's to share")
+            }
+            "entrypoint" if field != "entry_point" && names_outside(value) => {
+                Some("what is started is `entry_point`, a file of the package, or the image's own")
+            }
             "env" | "environment" if names_loader(value) => Some("LD_* variables are not a module's to set"),
             "image" if value.as_str().is_some_and(|image| package_path(image).is_err()) => {
                 Some("an image comes as image.tar of the package, with \"runtime\": \"oci\"")
@@ -43,6 +57,21 @@ pub(super) fn refuse(manifest: &mut Fields<'_, '_>) {
         if let Some(msg) = problem {
             manifest.problem(field, INVALID, msg);
         }
+    }
+}
+
+/// Whether a namespace is to be the host's or another container's.
+fn is_shared(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| text == "host" || text.starts_with("container:"))
+}
+
+/// Whether a program to start has an absolute path that is not the package's.
+fn names_outside(value: &Value) -> bool {
+    let outside = |text: &str| text.starts_with('/') && package_path(text.trim_start_matches("/app/")).is_err();
+    match value {
+        Value::String(text) => outside(text),
+        Value::Array(items) => items.first().and_then(Value::as_str).is_some_and(outside),
+        _ => false,
     }
 }
 

@@ -35,6 +35,9 @@ fn of(entry: &ZipFile<'_, File>) -> Entry {
         mode if mode & EXECUTABLE_BITS != 0 => Kind::Executable,
         _ => Kind::File,
     };
-    let path = String::from_utf8_lossy(entry.name_raw()).into_owned();
+    let raw = String::from_utf8_lossy(entry.name_raw());
+    // `name` is decoded as the archive says: another one means that it is not marked as UTF-8, as the hub wants it.
+    let marked = entry.name() == raw;
+    let path = if marked { raw.into_owned() } else { raw.replace(|c: char| !c.is_ascii(), "\u{fffd}") };
     Entry { path, kind, bytes: entry.size(), packed_bytes: Some(entry.compressed_size()) }
 }

@@ -69,6 +69,9 @@ pub(crate) fn check(package: &mut Package) -> Result<Report, PackageError> {
     let mut problems = Problems::default();
     check_sizes(package, &mut problems);
     package.entries.iter().for_each(|entry| check_entry(entry, &mut problems));
+    for twin in names::twins(package.entries.iter().map(|entry| entry.path.as_str())) {
+        problems.add([twin.into()], "zip_duplicate", "it differs from another path in capitals only");
+    }
     let mut warnings = Vec::new();
     let mut manifest = None;
     if let Some(parsed) = read_manifest(package, &mut problems)? {

@@ -1,5 +1,7 @@
 //! Names that a hub refuses (faults, Z03 to Z06 and Z17).
 
+use std::collections::BTreeSet;
+
 use super::{MAX_DEPTH, MAX_PATH_BYTES};
 
 /// Names that are devices on Windows, with any extension.
@@ -16,11 +18,19 @@ pub(super) fn problem(path: &str) -> Option<(&'static str, &'static str)> {
     } else if path.split('/').count() > MAX_DEPTH {
         "it lies deeper than 16 levels"
     } else if path.chars().any(is_unseen) {
-        "its name has control or invisible characters, or is not UTF-8"
+        "its name has control or invisible characters, or is not UTF-8 and marked so"
     } else {
         path.split('/').find_map(bad_part)?
     };
     Some(("zip_name", why))
+}
+
+/// Paths, and directories above them, that differ from an earlier one in capitals only (Z09).
+pub(super) fn twins<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let with_parents = |path: &'a str| path.match_indices('/').map(|(at, _)| &path[..at]).chain([path]);
+    let all: BTreeSet<&str> = paths.flat_map(with_parents).collect();
+    let mut folded = BTreeSet::new();
+    all.into_iter().filter(|path| !folded.insert(path.to_uppercase().to_lowercase())).collect()
 }
 
 /// Controls, and what changes how the text around it is shown; also what a name that is not UTF-8 was read as.
@@ -71,5 +81,12 @@ mod tests {
         ] {
             assert_eq!(problem(path).map(|(code, _)| code), code, "{path:?}");
         }
+    }
+
+    #[test]
+    fn z09_paths_that_differ_in_capitals_only_are_told() {
+        assert_eq!(twins(["Read.me", "a/x", "b", "read.me"].into_iter()), ["read.me"]);
+        assert_eq!(twins(["A/x", "a/y"].into_iter()), ["a"]);
+        assert_eq!(twins(["a/x", "a/y", "ab"].into_iter()), [""; 0]);
     }
 }

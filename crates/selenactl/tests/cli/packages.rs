@@ -195,3 +195,14 @@ fn a_package_made_by_other_means_is_checked_too() {
     }
     assert_eq!(here.ctl(&["module", "check", "absent.zip"]).code, Some(1));
 }
+
+#[test]
+fn z09_and_z17_names_that_readers_see_differently_are_told() {
+    let lamp = Directory::lamp();
+    let zip = selena_forge::Zip::new().file("b\u{fc}cher", b"").file("ui/a", b"").file("UI/b", b"");
+    lamp.file("odd.zip", zip.build());
+    let found = problems(&lamp.ctl(&["--json", "module", "check", "odd.zip"]));
+    for place in [pair("[\"b\u{fffd}cher\"]", "zip_name"), pair("[\"ui\"]", "zip_duplicate")] {
+        assert!(found.contains(&place), "{place:?} is not in {found:?}");
+    }
+}

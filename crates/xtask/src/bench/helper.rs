@@ -15,7 +15,7 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use super::{Options, control::Doors, mqtt, ping, receiver, run, server};
+use super::{Options, control::Doors, mqtt, ping, programs::InContainer, receiver, run, server};
 
 /// The roles. Nobody but the benchmark starts them.
 #[derive(Debug, Subcommand)]
@@ -29,6 +29,12 @@ pub(crate) enum Helper {
         /// The hub's program.
         #[arg(long)]
         hub: PathBuf,
+        /// The hub's init for containers.
+        #[arg(long, requires = "module")]
+        init: Option<PathBuf>,
+        /// A module's program, for containers too.
+        #[arg(long, requires = "init")]
+        module: Option<PathBuf>,
         #[command(flatten)]
         options: Options,
     },
@@ -75,7 +81,10 @@ impl Helper {
     /// If it cannot, or an answer was wrong.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Run { root, hub, options } => one_thread()?.block_on(run::run(&root, &hub, &options)),
+            Self::Run { root, hub, init, module, options } => {
+                let inside = init.zip(module).map(|(init, module)| InContainer { init, module });
+                one_thread()?.block_on(run::run(&root, &hub, inside.as_ref(), &options))
+            }
             // What the hub is compared with has as many threads as the hub.
             Self::BareServer { body } => as_the_hub()?.block_on(server::run(&body)),
             Self::Ping { port, millis } => as_the_hub()?.block_on(ping::run(port, Duration::from_millis(millis))),

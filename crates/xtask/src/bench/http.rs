@@ -148,6 +148,19 @@ impl Connection {
         Ok(body)
     }
 
+    /// Sends a package, and gives the status and body of the answer.
+    pub(super) async fn upload(&mut self, path: &str, token: &str, zip: &[u8]) -> anyhow::Result<(u16, &[u8])> {
+        let (port, length) = (self.port, zip.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost:{port}\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/zip\r\ncontent-length: {length}\r\n\r\n"
+        );
+        self.wire.write(head.as_bytes()).await?;
+        self.wire.write(zip).await?;
+        let answer = self.wire.message(status).await?.context("the peer closed instead of answering")?;
+        Ok((answer.meaning, answer.body))
+    }
+
     /// `GET` that answers 200.
     pub(super) async fn get(&mut self, path: &str, token: &str) -> anyhow::Result<&[u8]> {
         self.ask(("GET", path), token, b"", 200).await

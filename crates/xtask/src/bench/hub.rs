@@ -1,6 +1,7 @@
 //! A hub, started as a module author would start it.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
@@ -40,6 +41,11 @@ pub(super) struct Hub {
 impl Hub {
     /// Starts a hub on a data directory, and waits until it answers.
     pub(super) async fn start(program: &Path, data: &Path) -> anyhow::Result<Self> {
+        Self::start_with(program, data, &[]).await
+    }
+
+    /// Starts a hub with further arguments.
+    pub(super) async fn start_with(program: &Path, data: &Path, more: &[OsString]) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
         let log_path = data.with_extension("log");
         let mut command = Command::new(program);
@@ -48,6 +54,7 @@ impl Hub {
             .arg(format!("bench-{}-", std::process::id()))
             .arg("--data-dir")
             .arg(data)
+            .args(more)
             .env("DEV_MODULE_TOKEN", TOKEN)
             .env("SELENA_WEBHOOK_SECRET", event::SECRET)
             .stdin(Stdio::null())
@@ -76,6 +83,15 @@ impl Hub {
 
     pub(super) fn pss_mb(&self) -> anyhow::Result<f64> {
         pss_mb(self.pid)
+    }
+
+    /// A line of `/proc/PID/status` in MiB: `VmRSS:` is what it holds, `VmHWM:` the most it ever held.
+    pub(super) fn resident_mib(&self, line: &str) -> anyhow::Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let found =
+            text.lines().find_map(|found| found.strip_prefix(line)).with_context(|| format!("no line `{line}`"))?;
+        let kibibytes: f64 = found.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes / 1024.0)
     }
 
     /// The processor time it used so far.

@@ -15,12 +15,14 @@ mod fdatasync;
 mod helper;
 mod http;
 mod hub;
+mod install;
 mod load;
 mod machine;
 mod memory;
 mod mosquitto;
 mod mqtt;
 mod numbers;
+mod packages;
 mod patch;
 mod ping;
 mod programs;
@@ -75,6 +77,10 @@ enum Part {
     One,
     /// Deliveries to ten subscribers.
     Ten,
+    /// Packages that are refused.
+    Packages,
+    /// A module from its upload to its start; needs root and Docker.
+    Install,
 }
 
 /// How long and how often is measured.
@@ -113,5 +119,6 @@ impl Options {
 pub(crate) fn build_and_run(root: &Path, options: &Options) -> anyhow::Result<ExitCode> {
     let hub = programs::build(root, "selenad")?;
     let bench = programs::build(root, "xtask")?;
-    programs::run_measured(root, &bench, &hub, options)
+    let inside = programs::in_container(root, options)?;
+    programs::run_measured(root, &bench, &hub, inside.as_ref(), options)
 }

@@ -9,7 +9,16 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use super::Options;
+use super::{Options, Part};
+
+/// The programs that run in containers, both static.
+#[derive(Clone, Debug)]
+pub(super) struct InContainer {
+    /// The hub's init.
+    pub(super) init: PathBuf,
+    /// The module.
+    pub(super) module: PathBuf,
+}
 
 /// One line of `cargo build --message-format=json`.
 #[derive(Deserialize)]
@@ -19,10 +28,31 @@ struct Message {
 
 /// Builds a package by itself, so that no other package's features are in it, and tells where its program lies.
 pub(super) fn build(root: &Path, package: &str) -> anyhow::Result<PathBuf> {
+    cargo(root, package, &["--profile", "release"], None)
+}
+
+/// Builds a static program, for a container that holds no C library.
+fn build_static(root: &Path, package: &str, profile: &str) -> anyhow::Result<PathBuf> {
+    let triple = crate::host_triple()?;
+    let flags = std::env::var("RUSTFLAGS").unwrap_or_default() + " -C target-feature=+crt-static";
+    cargo(root, package, &["--bin", package, "--profile", profile, "--target", &triple], Some(&flags))
+}
+
+/// Builds what runs in containers, if the part that needs it was asked for.
+pub(super) fn in_container(root: &Path, options: &Options) -> anyhow::Result<Option<InContainer>> {
+    if !options.wants(Part::Install) {
+        return Ok(None);
+    }
+    let init = build_static(root, "selena-init", "init")?;
+    Ok(Some(InContainer { init, module: build_static(root, "selena-test-probe", "release")? }))
+}
+
+fn cargo(root: &Path, package: &str, more: &[&str], flags: Option<&str>) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = ["build", "--release", "--package", package, "--message-format=json-render-diagnostics"];
-    let output = Command::new(cargo).current_dir(root).args(arguments).stderr(Stdio::inherit()).output();
-    let output = output.context("cannot run cargo")?;
+    let mut command = Command::new(cargo);
+    command.current_dir(root).args(["build", "--package", package, "--message-format=json-render-diagnostics"]);
+    command.args(more).envs(flags.map(|flags| ("RUSTFLAGS", flags))).stderr(Stdio::inherit());
+    let output = command.output().context("cannot run cargo")?;
     anyhow::ensure!(output.status.success(), "`{package}` was not built");
     executable(&String::from_utf8_lossy(&output.stdout), package)
 }
@@ -33,9 +63,20 @@ fn executable(messages: &str, package: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Measures, in the program built for release.
-pub(super) fn run_measured(root: &Path, bench: &Path, hub: &Path, options: &Options) -> anyhow::Result<ExitCode> {
+pub(super) fn run_measured(
+    root: &Path,
+    bench: &Path,
+    hub: &Path,
+    inside: Option<&InContainer>,
+    options: &Options,
+) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(bench);
-    command.arg("__bench-run").arg("--root").arg(root).arg("--hub").arg(hub);
+    command.arg("__bench-run").arg("--root").arg(root);
+    if let Some(inside) = inside {
+        command.arg("--init").arg(&inside.init).arg("--module").arg(&inside.module);
+    }
+    // What stands behind the hub is what was asked for, and is told below the table.
+    command.arg("--hub").arg(hub);
     if options.quick {
         command.arg("--quick");
     }

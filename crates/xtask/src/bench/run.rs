@@ -13,8 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Options, Pace, Part, devices,
     hub::{Hub, own_program},
+    install,
     machine::Machine,
-    memory, patch, ready,
+    memory, packages, patch,
+    programs::InContainer,
+    ready,
     table::{Row, Table},
     ten, webhooks,
 };
@@ -27,22 +30,27 @@ p99 170 ms; PATCH, not durable, 170/s, p99 1.35 s; publish → webhook p50 24 ms
 ///
 /// # Errors
 /// If an answer was wrong, or something could not be started.
-pub(super) async fn run(root: &Path, program: &Path, options: &Options) -> anyhow::Result<()> {
+pub(super) async fn run(
+    root: &Path,
+    program: &Path,
+    inside: Option<&InContainer>,
+    options: &Options,
+) -> anyhow::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     // What was started ends with the future that holds it, also when this is interrupted.
     tokio::select! {
-        outcome = measure(root, program, options) => outcome,
+        outcome = measure(root, program, inside, options) => outcome,
         _ = interrupt.recv() => bail!("interrupted"),
         _ = terminate.recv() => bail!("told to end"),
     }
 }
 
-async fn measure(root: &Path, program: &Path, options: &Options) -> anyhow::Result<()> {
+async fn measure(root: &Path, program: &Path, inside: Option<&InContainer>, options: &Options) -> anyhow::Result<()> {
     // Beside the program, on the disk that was built on: /tmp may be memory, where nothing is durable.
     let place = program.parent().context("the hub's program lies nowhere")?;
     let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(place)?;
     let mut machine = Machine::look(root, dir.path());
-    let bench = Bench { program, dir: dir.path(), options, pace: options.pace() };
+    let bench = Bench { program, inside, dir: dir.path(), options, pace: options.pace() };
     let table = Table(bench.rows().await?);
     machine.look_after();
     let slices = if bench.pace.slices == 1 {
@@ -79,6 +87,7 @@ fn commands(options: &Options) -> String {
 
 struct Bench<'a> {
     program: &'a Path,
+    inside: Option<&'a InContainer>,
     dir: &'a Path,
     options: &'a Options,
     pace: Pace,
@@ -104,6 +113,23 @@ impl Bench<'_> {
             rows.push(memory::after(&hub)?);
         }
         hub.stop().await?;
+        rows.extend(self.strangers().await?);
+        Ok(rows)
+    }
+
+    /// Rows of packages; each has a hub of its own.
+    async fn strangers(&self) -> anyhow::Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        if self.options.wants(Part::Packages) {
+            self.tell("packages that are refused");
+            let program = own_program(self.program, self.dir, "selenad-packages")?;
+            rows.extend(packages::rows(&program, self.dir, self.pace).await?);
+        }
+        if let Some(inside) = self.inside {
+            self.tell("installing a module");
+            let program = own_program(self.program, self.dir, "selenad-install")?;
+            rows.push(install::row(&program, self.dir, inside, self.pace).await?);
+        }
         Ok(rows)
     }
 

@@ -23,6 +23,8 @@ use May::{Any, Only};
 
 /// The crate with fakes of the ports: tests of every crate may use it.
 const TESTKIT: &str = "selena-testkit";
+/// The crate that forges packages, for tests too.
+const FORGE: &str = "selena-forge";
 
 /// The table. Who may know the core may know the types it speaks in.
 const RULES: &[Rule] = &[
@@ -90,8 +92,9 @@ const RULES: &[Rule] = &[
         Only(&["selena-syscalls"]),
         "the first process of every container is small and shares with the hub only what both deny",
     ),
+    rule(FORGE, Only(&[]), "what forges packages must not know how they are read"),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
-    rule("selena-tests", Only(&[]), "black-box tests go through the public doors"),
+    rule("selena-tests", Only(&[FORGE]), "black-box tests go through the public doors"),
     rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),
     rule(TESTKIT, Any, ""),
     rule("xtask", Any, ""),
@@ -112,7 +115,10 @@ impl Rule {
     fn allows(&self, dependency: &Dependency) -> bool {
         match self.may {
             Any => true,
-            Only(names) => names.contains(&dependency.name.as_str()) || (dependency.dev && dependency.name == TESTKIT),
+            Only(names) => {
+                names.contains(&dependency.name.as_str())
+                    || (dependency.dev && [TESTKIT, FORGE].contains(&dependency.name.as_str()))
+            }
         }
     }
 }

@@ -127,10 +127,31 @@ fn m10_container_options_are_refused() {
         ("image", json!("../x.tar")),
         ("env", json!({"LD_PRELOAD": "/app/x.so"})),
         ("environment", json!(["LD_PRELOAD=/app/x.so"])),
+        ("environment", json!([" LD_LIBRARY_PATH=/app"])),
+        ("Privileged", json!(true)),
+        ("CapAdd", json!(["ALL"])),
+        ("cap_add", json!([])),
+        ("security-opt", json!(["seccomp=unconfined"])),
+        ("sysctls", json!({"net.ipv4.ip_forward": "1"})),
+        ("oom_score_adj", json!(-1000)),
+        ("group_add", json!(["docker"])),
+        ("HostConfig", json!({"Privileged": true})),
+        ("pid", json!("host")),
+        ("ipc", json!("container:selena-module-lamp")),
+        ("uts", json!("host")),
+        ("entrypoint", json!("/bin/sh")),
+        ("entrypoint", json!(["/usr/bin/env", "python3"])),
+        ("entrypoint", json!("/app/../bin/sh")),
     ] {
         refused(minimal(), &format!("/{field}"), value, &format!("manifest_invalid /{field}"));
     }
-    for (field, value) in [("env", json!({"TZ": "UTC"})), ("image", json!("image.tar"))] {
+    for (field, value) in [
+        ("env", json!({"TZ": "UTC"})),
+        ("image", json!("image.tar")),
+        ("pid", json!(7)),
+        ("entrypoint", json!("/app/run")),
+        ("entrypoint", json!(["run", "/etc"])),
+    ] {
         assert_eq!(parse(&with(minimal(), &format!("/{field}"), value)).unwrap().warnings.len(), 1, "{field}");
     }
 }
