@@ -176,6 +176,7 @@ impl ApiError {
             SandboxError::EngineDown { .. } => Self::EngineDown(detail),
             SandboxError::DiskFull { .. } => Self::DiskFull,
             SandboxError::Image(_) => Self::Container { name: name.clone(), code: "module_image_error", detail },
+            SandboxError::DeviceChanged(_) => Self::Container { name: name.clone(), code: "device_changed", detail },
             SandboxError::RunEnded => Self::Unhealthy { name: name.clone(), detail },
             SandboxError::Engine { .. } | SandboxError::System { .. } => {
                 Self::Container { name: name.clone(), code: "container_error", detail }

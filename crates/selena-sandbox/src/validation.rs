@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use selena_core::ports::{ContainerSpec, SandboxError};
+use selena_core::ports::{ContainerPurpose, ContainerSpec, SandboxError};
 
 use crate::{config::SandboxConfig, failure};
 
@@ -29,6 +29,12 @@ fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     }
     if !(limits.cpu.is_finite() && limits.cpu >= 0.01) {
         return Some(format!("{} is no share of the processors", limits.cpu));
+    }
+    if let Some(grant) = spec.devices.iter().find(|grant| !selena_types::is_device_path(&grant.path)) {
+        return Some(format!("`{}` is no device that a module may be given", grant.path));
+    }
+    if spec.purpose == ContainerPurpose::Trial && !spec.devices.is_empty() {
+        return Some("a trial is given no devices".to_owned());
     }
     if !is_plain_relative(&spec.command.entry_point) {
         return Some(format!("the entry point `{}` is no path inside the package", spec.command.entry_point));
@@ -60,7 +66,7 @@ fn is_own_directory(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use selena_core::ports::{Command, ContainerPurpose};
+    use selena_core::ports::Command;
     use selena_types::{ModuleName, Resources, Runtime};
 
     use super::*;
@@ -79,6 +85,7 @@ mod tests {
             package_dir: package.to_owned(),
             data_image: "/x/data.img".into(),
             resources: Resources { memory_mb: 64, cpu: 0.5, pids: 10, nofile: 64, data_mb: 8 },
+            devices: Vec::new(),
         }
     }
 

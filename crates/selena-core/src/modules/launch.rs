@@ -50,6 +50,7 @@ impl Modules {
             package_dir: self.package_dir(&record.name),
             data_image: self.data_image(&record.name),
             resources: manifest.resources.clone(),
+            devices: Vec::new(),
         }
     }
 

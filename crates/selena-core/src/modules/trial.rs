@@ -99,5 +99,6 @@ fn trial_spec(manifest: &Manifest, has_main_py: bool, uid: u32, package: &Path, 
         package_dir: package.to_owned(),
         data_image: data.to_owned(),
         resources: manifest.resources.clone(),
+        devices: Vec::new(),
     }
 }

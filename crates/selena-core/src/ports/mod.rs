@@ -1,5 +1,6 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
+mod host_devices;
 mod https;
 mod listen;
 mod outbound;
@@ -8,6 +9,7 @@ mod sandbox;
 mod seal;
 mod store;
 
+pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
 pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
