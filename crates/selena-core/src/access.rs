@@ -46,6 +46,7 @@ pub enum Operation {
     IntentDelete,
     IntegrityStatus,
     AuditList,
+    HostDeviceList,
 }
 
 /// What a type of module needs for an operation.
@@ -139,6 +140,7 @@ impl Operation {
         Self::IntentDelete,
         Self::IntegrityStatus,
         Self::AuditList,
+        Self::HostDeviceList,
     ];
 
     /// The operation's row of the table in section 3.
@@ -158,7 +160,7 @@ impl Operation {
             Self::EventSubscribe | Self::EventUnsubscribe => Rule { people: false, ..Rule::modules(EventsSubscribe) },
             Self::EventList | Self::EventStream => Rule::modules(EventsSubscribe),
             Self::ModuleList => Rule::hub(ModulesRead),
-            Self::AuditList => Rule { system: false, ..Rule::hub(SystemRead) },
+            Self::AuditList | Self::HostDeviceList => Rule { system: false, ..Rule::hub(SystemRead) },
             Self::ModuleInstall
             | Self::ModuleStop
             | Self::ModuleGet

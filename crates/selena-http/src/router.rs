@@ -51,6 +51,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::Health,             GET,    "/health",                       system::health),
         route(Op::SystemInfo,         GET,    "/system/info",                  system::info),
         route(Op::AuditList,          GET,    "/audit",                        system::audit),
+        route(Op::HostDeviceList,     GET,    "/system/devices",               system::host_devices),
         route(Op::IntegrityStatus,    GET,    "/integrity/status",             system::integrity),
         route(Op::DeviceList,         GET,    "/devices",                      devices::list),
         route(Op::DeviceRegister,     POST,   "/devices",                      devices::register),

@@ -43,6 +43,7 @@ const TABLE: &[Row] = &[
     ("GET",    "/openapi.json",           Always, Always, Always, Always, Always),
     ("GET",    "/system/info",            Never, Never, Never, Always, Always),
     ("GET",    "/audit",                  Never, Never, Never, Never, Always),
+    ("GET",    "/system/devices",         Never, Never, Never, Never, Always),
     ("GET",    "/integrity/status",       Never, Never, Never, Always, Always),
     ("GET",    "/devices",                With(DeviceRead), With(DeviceRead), With(DeviceRead), Always, Always),
     ("GET",    "/devices/{id}",           With(DeviceRead), With(DeviceRead), With(DeviceRead), Always, Always),

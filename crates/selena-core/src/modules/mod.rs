@@ -9,6 +9,7 @@ mod config;
 mod consent;
 mod exits;
 mod health;
+mod host_devices;
 mod install;
 mod launch;
 mod lifecycle;
@@ -50,6 +51,7 @@ pub use staging::Upload;
 
 use claims::Claims;
 use exits::Exits;
+use host_devices::DeviceHolds;
 use progress::Progresses;
 use slot::{Active, Live, Slot};
 
@@ -110,6 +112,7 @@ pub struct Modules {
     reconciling: tokio::sync::Mutex<()>,
     progress: Progresses,
     exits: Exits,
+    device_holds: Arc<DeviceHolds>,
     starts: Semaphore,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -132,6 +135,7 @@ impl Modules {
             reconciling: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
             exits: Exits::default(),
+            device_holds: Arc::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -146,6 +150,9 @@ impl Modules {
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
             slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));
+            slot.set_waiting_devices(
+                waiting.as_ref().map(|staged| staged.manifest.devices.clone()).unwrap_or_default(),
+            );
             slot.live.lock().await.waiting = waiting;
         }
         Ok(modules)
@@ -174,6 +181,7 @@ impl Modules {
         let undelivered = self.parts.api.subscriptions().undelivered_of(name);
         details["dropped_events"] = json!(undelivered.dropped());
         details["dead_letters"] = json!(undelivered.dead_letters());
+        details["devices"] = self.device_states(name)?;
         Ok(details)
     }
 

@@ -8,6 +8,7 @@ use super::{
     Outcome, author,
     config::{command, config},
     consent::consent,
+    host_devices,
     install::install,
     new,
     progress::conclude,
@@ -53,7 +54,7 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError>
 
 async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let module = client.get(&format!("/modules/{name}")).await?;
-    screen.answer(&module, |screen| screen.table(&details(&module)))?;
+    screen.answer(&module, |screen| screen.table(&shown(&module)))?;
     Ok(Outcome::Done)
 }
 
@@ -78,6 +79,17 @@ async fn logs(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<
     let text = client.text(&format!("/modules/{name}/logs")).await?;
     screen.answer(&json!({ "name": name, "logs": text }), |screen| screen.text(&text))?;
     Ok(Outcome::Done)
+}
+
+/// All of a module; each of its devices on a line of its own.
+fn shown(module: &Value) -> Table {
+    let mut rest = module.clone();
+    let devices = rest.as_object_mut().and_then(|fields| fields.shift_remove("devices")).unwrap_or_default();
+    let mut table = details(&rest);
+    for device in host_devices::of_module(&devices) {
+        table.row(["device", &device]);
+    }
+    table
 }
 
 fn table(answer: &Value) -> Table {
