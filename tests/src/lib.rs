@@ -6,8 +6,10 @@
 
 pub mod engine;
 mod hearing;
+pub mod host_devices;
 pub mod http;
 pub mod hub;
+pub mod machine;
 pub mod module;
 mod namespace;
 pub mod own_engine;

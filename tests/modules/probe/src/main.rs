@@ -4,6 +4,7 @@
 
 mod acts;
 mod core_client;
+mod device;
 mod server;
 mod syscall;
 mod trouble;
