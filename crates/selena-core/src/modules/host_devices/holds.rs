@@ -37,7 +37,18 @@ impl DeviceHolds {
         numbers.iter().find_map(|number| held.get(number).filter(|holder| *holder != module).cloned())
     }
 
-    /// Comes back when a container let go of its devices.
+    /// Whether these devices are in the module's container.
+    pub(super) fn has(&self, module: &ModuleName, numbers: &[DeviceNumber]) -> bool {
+        let held = self.held.lock().expect("nothing panics while it holds the devices");
+        numbers.iter().all(|number| held.get(number) == Some(module))
+    }
+
+    /// Says that a module may get what it did not get before.
+    pub(in super::super) fn look_again(&self) {
+        self.freed.notify_one();
+    }
+
+    /// Comes back when a container let go of its devices, or a module of its rights to them.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }
@@ -65,7 +76,7 @@ impl Drop for DeviceHold {
             held.remove(number);
         }
         drop(held);
-        holds.freed.notify_one();
+        holds.look_again();
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
 
 use selena_types::{ModuleState, RuntimeMode};
 use serde_json::json;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     super::{
@@ -25,7 +25,9 @@ use crate::{
 /// How long a module has to end by itself when its device is gone: less than it takes to plug in another stick.
 const REVOKE_GRACE: Duration = Duration::from_secs(1);
 /// A module that ends because its device is gone may be faster than the news of that.
-const NEWS_PATIENCE: Duration = Duration::from_millis(800);
+const NEWS_PATIENCE: Duration = Duration::from_secs(2);
+/// An update may leave a device to another module without anything being plugged.
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 /// A device that comes again within this time is not told again.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -40,11 +42,14 @@ impl Modules {
     pub(in super::super) async fn follow_devices(self: Arc<Self>) {
         let mut devices = self.parts.sandbox.devices();
         let mut told = Told { devices: devices.borrow_and_update().clone(), at: HashMap::new() };
+        let mut tick = interval(LOOK_ANYWAY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 changed = devices.changed() => if changed.is_err() { return },
                 () = self.device_holds.freed() => {}
+                _ = tick.tick() => {}
             }
             let now = devices.borrow_and_update().clone();
             for slot in self.all_slots().into_iter().filter(|slot| !slot.record().devices().is_empty()) {

@@ -15,14 +15,10 @@ use crate::{
 impl Modules {
     /// The devices of a module, for `GET /modules/{name}`: `[{"path","state","detail"}]`.
     pub(in super::super) fn device_states(&self, name: &ModuleName) -> Result<Value, ApiError> {
-        let slot = self.slot(name)?;
-        let has = slot.live.try_lock().ok().and_then(|live| {
-            let active = live.active.as_ref()?;
-            Some(active.devices.grants().iter().map(|grant| grant.path.clone()).collect::<Vec<_>>())
-        });
-        let shown = self.shares(&slot.record()).into_iter().map(|(path, share)| {
+        let record = self.record(name)?;
+        let shown = self.shares(&record).into_iter().map(|(path, share)| {
             let (state, detail) = match share {
-                Share::Given(_) if has.as_ref().is_some_and(|has| !has.contains(&path)) => {
+                Share::Given(numbers) if !self.device_holds.has(name, &numbers) => {
                     ("present", Some("it is given to the module at its next start".to_owned()))
                 }
                 Share::Given(_) => ("present", None),
