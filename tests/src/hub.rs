@@ -1,6 +1,7 @@
 //! A hub of a test's own.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
@@ -33,11 +34,13 @@ pub struct Options {
     pub log_level: &'static str,
     /// A file system in memory of so many MiB for all its data, so that it can be full.
     pub data_mib: Option<u32>,
+    /// Where the kernel tells the hub what a device is; the real one if not given.
+    pub sysfs: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", data_mib: None }
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", data_mib: None, sysfs: None }
     }
 }
 
@@ -310,6 +313,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
         .arg(options.engine.socket())
         .arg("--init")
         .arg(programs::init())
+        .args(options.sysfs.iter().flat_map(|sysfs| [OsStr::new("--sysfs"), sysfs.as_os_str()]))
         .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

@@ -7,9 +7,11 @@
 pub mod desk;
 pub mod engine;
 mod hearing;
+pub mod host_devices;
 pub mod http;
 pub mod hub;
 pub mod image;
+pub mod machine;
 pub mod module;
 mod namespace;
 pub mod own_engine;

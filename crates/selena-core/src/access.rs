@@ -57,6 +57,7 @@ pub enum Operation {
     PublisherRevoke,
     PublisherRotate,
     SecretsProxy,
+    HostDeviceList,
 }
 
 /// What a type of module needs for an operation.
@@ -161,6 +162,7 @@ impl Operation {
         Self::PublisherRevoke,
         Self::PublisherRotate,
         Self::SecretsProxy,
+        Self::HostDeviceList,
     ];
 
     /// The operation's row of the table in section 3.
@@ -183,7 +185,7 @@ impl Operation {
             Self::EventSubscribe | Self::EventUnsubscribe => Rule { people: false, ..Rule::modules(EventsSubscribe) },
             Self::EventList | Self::EventStream => Rule::modules(EventsSubscribe),
             Self::ModuleList => Rule::hub(ModulesRead),
-            Self::AuditList => Rule { system: false, ..Rule::hub(SystemRead) },
+            Self::AuditList | Self::HostDeviceList => Rule { system: false, ..Rule::hub(SystemRead) },
             // Whom to believe is for people alone: not for the development token, and not for parts of the hub.
             Self::PublisherList
             | Self::PublisherAdd

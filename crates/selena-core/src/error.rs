@@ -189,6 +189,7 @@ impl ApiError {
             SandboxError::Image(_) | SandboxError::ImageMissing => {
                 Self::Container { name: name.clone(), code: "module_image_error", detail }
             }
+            SandboxError::DeviceChanged(_) => Self::Container { name: name.clone(), code: "device_changed", detail },
             SandboxError::RunEnded => Self::Unhealthy { name: name.clone(), detail },
             SandboxError::Engine { .. } | SandboxError::System { .. } => {
                 Self::Container { name: name.clone(), code: "container_error", detail }

@@ -52,6 +52,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::Health,             GET,    "/health",                       system::health),
         route(Op::SystemInfo,         GET,    "/system/info",                  system::info),
         route(Op::AuditList,          GET,    "/audit",                        system::audit),
+        route(Op::HostDeviceList,     GET,    "/system/devices",               system::host_devices),
         route(Op::IntegrityStatus,    GET,    "/integrity/status",             integrity::status),
         route(Op::IntegrityViolation, POST,   "/integrity/violation",          integrity::violation),
         route(Op::IntegrityRestored,  POST,   "/integrity/restored",           integrity::restored),

@@ -35,6 +35,8 @@ pub struct SandboxConfig {
     pub hub_id: String,
     /// Put before container and image names, so that two hubs can share one Docker; empty on a real hub.
     pub name_prefix: String,
+    /// Where the kernel says what a device is: `/sys`, but for tests that bring devices of their own.
+    pub sysfs: PathBuf,
 }
 
 impl SandboxConfig {
@@ -48,6 +50,7 @@ impl SandboxConfig {
             state_dir,
             hub_id,
             name_prefix: String::new(),
+            sysfs: PathBuf::from("/sys"),
         }
     }
 

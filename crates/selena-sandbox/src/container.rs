@@ -1,16 +1,20 @@
 //! The container's configuration, from what the core asks for (protocol, section 4). No part of it is secret.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+};
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountBindOptions,
-    MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig, ResourcesUlimits,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, MountVolumeOptions, MountVolumeOptionsDriverConfig,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
 };
 use selena_core::ports::{Command, ContainerPurpose, ContainerSpec};
 
 use crate::{
     config::{LABEL_HUB, LABEL_MODULE, LABEL_PORT, LABEL_TRIAL, LABEL_VERSION, SandboxConfig},
+    host_devices::Node,
     seccomp,
 };
 
@@ -42,6 +46,8 @@ pub(crate) struct HostParts<'a> {
     pub(crate) data_device: &'a Path,
     /// The user file, for images that are shared between modules.
     pub(crate) passwd: Option<&'a Path>,
+    /// The devices the module was granted.
+    pub(crate) nodes: &'a [Node],
 }
 
 /// The whole configuration.
@@ -123,10 +129,27 @@ fn host_config(config: &SandboxConfig, spec: &ContainerSpec, parts: HostParts<'_
         security_opt: Some(vec!["no-new-privileges".to_owned(), format!("seccomp={}", seccomp::profile(spec.purpose))]),
         tmpfs: Some(HashMap::from([("/tmp".to_owned(), TMP_OPTIONS.to_owned())])),
         mounts: Some(mounts(config, spec, parts)),
+        devices: Some(parts.nodes.iter().map(device).collect()),
+        group_add: Some(groups(parts.nodes)),
         log_config: Some(log_config()),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         ..HostConfig::default()
     }
+}
+
+/// To be read and written, never to be made: no `m`.
+fn device(node: &Node) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(node.on_host.to_string_lossy().into_owned()),
+        path_in_container: Some(node.in_container.clone()),
+        cgroup_permissions: Some("rw".to_owned()),
+    }
+}
+
+/// The groups that may use the devices, by number: names mean something else inside.
+fn groups(nodes: &[Node]) -> Vec<String> {
+    let groups: BTreeSet<_> = nodes.iter().filter_map(|node| node.group).collect();
+    groups.into_iter().map(|group| group.to_string()).collect()
 }
 
 /// Microseconds of each period; the kernel takes no less than 1,000.

@@ -15,6 +15,8 @@ mod container;
 mod data_image;
 mod engine;
 mod failure;
+mod granted;
+mod host_devices;
 mod images;
 mod logs;
 mod loop_device;

@@ -43,6 +43,11 @@ async fn place_at(sight: &Sight) -> Result<(OwnedFd, Arc<Namespace>), SandboxErr
     Ok((listener, namespace))
 }
 
+/// Process id of a run's first process.
+pub(crate) async fn first_process(engine: &Engine, run: &RunId) -> Result<i64, SandboxError> {
+    Ok(sight(engine, run).await?.pid)
+}
+
 /// The run as it is now; `RunEnded` if it does not run.
 async fn sight(engine: &Engine, run: &RunId) -> Result<Sight, SandboxError> {
     let inspect = |docker: bollard::Docker| async move { docker.inspect_container(&run.0, None).await };

@@ -4,8 +4,8 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use selena_core::ports::{
-    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ListedContainer, RunId, RunUsage, Sandbox,
-    SandboxError, StartedContainer,
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, HostDevices, ListedContainer, RunId, RunUsage,
+    Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::ModuleName;
 use semver::Version;
@@ -14,7 +14,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{config::SandboxConfig, engine::Engine, failure, loop_device::LoopDevice, runs::Runs, sockets, supervisor};
+use crate::{
+    config::SandboxConfig, engine::Engine, failure, host_devices, loop_device::LoopDevice, runs::Runs, sockets,
+    supervisor,
+};
 
 /// What starting, ending and supervising containers have in common.
 #[derive(Debug)]
@@ -33,13 +36,18 @@ pub(crate) struct Shared {
 pub struct DockerSandbox {
     shared: Arc<Shared>,
     supervisor: JoinHandle<()>,
+    devices: watch::Receiver<Arc<HostDevices>>,
 }
 
 impl DockerSandbox {
-    /// Starts the task that follows Docker, which need not be there yet. Has to be called in a tokio runtime.
+    /// Starts the tasks that follow Docker, which need not be there yet, and what is plugged in. Has to be called in a
+    /// tokio runtime.
     #[must_use]
     pub fn new(config: SandboxConfig) -> Self {
         let engine = Engine::new(config.docker_socket.clone());
+        // Looked at once before anything starts, so that no module starts without what is there.
+        let (known, devices) = watch::channel(Arc::new(host_devices::scan(&config.sysfs)));
+        tokio::spawn(host_devices::follow(config.sysfs.clone(), known));
         let shared = Arc::new(Shared {
             config,
             engine,
@@ -48,7 +56,7 @@ impl DockerSandbox {
             parked: Mutex::default(),
         });
         let supervisor = tokio::spawn(supervisor::supervise(Arc::clone(&shared)));
-        Self { shared, supervisor }
+        Self { shared, supervisor, devices }
     }
 }
 
@@ -65,6 +73,10 @@ impl Sandbox for DockerSandbox {
 
     fn exits(&self) -> mpsc::UnboundedReceiver<ContainerExit> {
         self.shared.runs.exits()
+    }
+
+    fn devices(&self) -> watch::Receiver<Arc<HostDevices>> {
+        self.devices.clone()
     }
 
     fn start(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<StartedContainer, SandboxError>> {

@@ -14,7 +14,9 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
     container::{self, HostParts},
-    data_image, failure, images,
+    data_image, failure, granted,
+    host_devices::Node,
+    images,
     loop_device::{self, LoopDevice},
     passwd, placing,
     runs::PendingRun,
@@ -37,12 +39,13 @@ impl Shared {
         self.remove_left_over(&name).await?;
         let image = images::ensure(&self.engine, &self.config, &spec).await?;
         let passwd = self.passwd_file(&spec).await?;
+        let nodes = granted::nodes(&self.config.sysfs, &spec.devices).await?;
         let data = self.attach_data(&spec).await?;
-        let parts = HostParts { image: &image, data_device: data.path(), passwd: passwd.as_deref() };
+        let parts = HostParts { image: &image, data_device: data.path(), passwd: passwd.as_deref(), nodes: &nodes };
         let pending = self.create(&name, &spec, parts).await?;
         let run = pending.id().clone();
         // The device is kept until the container has mounted it, or else it would let go of the image.
-        match self.launch(pending, &data).await {
+        match self.launch(pending, &data, &nodes).await {
             Ok(started) => Ok(started),
             // Its log says why; the container goes with the next start or with the module.
             Err(SandboxError::RunEnded) => Err(SandboxError::RunEnded),
@@ -57,10 +60,18 @@ impl Shared {
         }
     }
 
-    async fn launch(&self, pending: PendingRun, _data: &LoopDevice) -> Result<StartedContainer, SandboxError> {
+    async fn launch(
+        &self,
+        pending: PendingRun,
+        _data: &LoopDevice,
+        nodes: &[Node],
+    ) -> Result<StartedContainer, SandboxError> {
         let id = &pending.id().0;
         let start = |docker: Docker| async move { docker.start_container(id, None::<StartContainerOptions>).await };
-        self.engine.ask(STARTING, start).await?;
+        if let Err(error) = self.engine.ask(STARTING, start).await {
+            return Err(granted::reason(nodes, error).await);
+        }
+        granted::verify(&self.engine, pending.id(), nodes).await?;
         let (listener, namespace) = placing::place(&self.engine, pending.id()).await?;
         let run = pending.hand_out(namespace)?;
         Ok(StartedContainer { run, listener })

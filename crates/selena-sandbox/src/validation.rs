@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path};
 
-use selena_core::ports::{Command, ContainerSpec, ImageCommand, SandboxError};
+use selena_core::ports::{Command, ContainerPurpose, ContainerSpec, ImageCommand, SandboxError};
 
 use crate::{config::SandboxConfig, failure};
 
@@ -29,6 +29,12 @@ fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     }
     if !(limits.cpu.is_finite() && limits.cpu >= 0.01) {
         return Some(format!("{} is no share of the processors", limits.cpu));
+    }
+    if let Some(grant) = spec.devices.iter().find(|grant| !selena_types::is_device_path(&grant.path)) {
+        return Some(format!("`{}` is no device that a module may be given", grant.path));
+    }
+    if spec.purpose == ContainerPurpose::Trial && !spec.devices.is_empty() {
+        return Some("a trial is given no devices".to_owned());
     }
     if let Some(problem) = command_problem(&spec.command) {
         return Some(problem);
@@ -88,7 +94,7 @@ fn is_own_directory(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use selena_core::ports::{ContainerPurpose, ImageProgram};
+    use selena_core::ports::ImageProgram;
     use selena_types::{ModuleName, Resources};
 
     use super::*;
@@ -110,6 +116,7 @@ mod tests {
             package_dir: package.to_owned(),
             data_image: "/x/data.img".into(),
             resources: Resources { memory_mb: 64, cpu: 0.5, pids: 10, nofile: 64, data_mb: 8 },
+            devices: Vec::new(),
         }
     }
 

@@ -1,12 +1,12 @@
 //! A sandbox without containers: a module's network namespace is the host's own.
 
-use std::{os::fd::OwnedFd, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, ready};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use selena_core::ports::{
-    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ListedContainer, RunId, RunUsage, Sandbox,
-    SandboxError, StartedContainer,
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, HostDevices, ListedContainer, RunId, RunUsage,
+    Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::ModuleName;
 use semver::Version;
@@ -37,6 +37,10 @@ impl Sandbox for LoopbackSandbox {
 
     fn exits(&self) -> mpsc::UnboundedReceiver<ContainerExit> {
         mpsc::unbounded_channel().1
+    }
+
+    fn devices(&self) -> watch::Receiver<Arc<HostDevices>> {
+        watch::channel(Arc::default()).1
     }
 
     fn start(&self, _spec: ContainerSpec) -> BoxFuture<'_, Result<StartedContainer, SandboxError>> {

@@ -43,6 +43,7 @@ const TABLE: &[Row] = &[
     ("GET",    "/openapi.json",           Always, Always, Always, Always, Always),
     ("GET",    "/system/info",            Never, Never, Never, Always, Always),
     ("GET",    "/audit",                  Never, Never, Never, Never, Always),
+    ("GET",    "/system/devices",         Never, Never, Never, Never, Always),
     ("GET",    "/integrity/status",       Never, Never, Never, Always, Always),
     // These two are the agent's alone: it has a secret in place of a token.
     ("POST",   "/integrity/violation",    Never, Never, Never, Never, Never),

@@ -25,7 +25,7 @@ pub use event::Event;
 pub use event_type::{EventPattern, EventType, EventTypeError};
 pub use manifest::{
     EgressRule, Manifest, ManifestEvents, OAuthProvider, ParsedManifest, ResourceLimits, Resources, Schedule, Ui,
-    WidgetSize,
+    WidgetSize, is_device_path,
 };
 pub use module::{ModuleState, ModuleType, Runtime, RuntimeMode, Transport, UiProfile};
 pub use name::{ModuleName, ModuleNameError};

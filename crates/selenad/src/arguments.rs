@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Put before the names of containers and images, so that two hubs can share one Docker.
     #[arg(long, value_name = "TEXT", default_value = "", requires = "dev")]
     pub(crate) name_prefix: String,
+    /// Where the kernel says what a device is, for tests that bring devices of their own.
+    #[arg(long, value_name = "DIR", default_value = "/sys", requires = "dev", hide = true)]
+    pub(crate) sysfs: PathBuf,
     /// Run core and sandbox in one process; so far they always do.
     #[arg(long)]
     pub(crate) all_in_one: bool,

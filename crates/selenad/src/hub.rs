@@ -106,6 +106,7 @@ fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {
     let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.join("sandbox"), hub_id);
     config.docker_socket = places.docker_socket.clone();
     config.name_prefix = places.name_prefix.clone();
+    config.sysfs = places.sysfs.clone();
     Arc::new(DockerSandbox::new(config))
 }
 

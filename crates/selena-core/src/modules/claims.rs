@@ -11,10 +11,11 @@ use crate::ApiError;
 const FIRST_UID: u32 = 400_000;
 
 /// What one install has taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Taken {
     uid: u32,
     port: Option<ModulePort>,
+    devices: Vec<String>,
 }
 
 /// The installs under way.
@@ -52,12 +53,14 @@ impl Modules {
         self.check_dependencies(manifest)?;
         let port = manifest.port;
         check_port_in(&claims, &self.all_slots(), &name, port)?;
+        let under_way = claims.iter().flat_map(|(other, taken)| taken.devices.iter().map(move |path| (other, path)));
+        self.check_devices(&name, &manifest.devices, under_way)?;
         let used = |uid: &u32| {
             records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid)
         };
         let free = (FIRST_UID..).find(|uid| !used(uid)).expect("there are fewer modules than numbers");
         let uid = existing.as_ref().map_or(free, |slot| slot.record().uid);
-        claims.insert(name.clone(), Taken { uid, port });
+        claims.insert(name.clone(), Taken { uid, port, devices: manifest.devices.clone() });
         Ok((Claim { modules: self.clone(), name, uid }, existing))
     }
 

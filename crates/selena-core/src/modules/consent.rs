@@ -56,6 +56,8 @@ impl Modules {
                 return Err(ApiError::Conflict { code: "consent_changed", detail });
             }
             let record = slot.record();
+            let named = live.waiting.as_ref().map(|update| update.manifest.devices.clone());
+            modules.check_devices(&record.name, &named.unwrap_or_else(|| record.devices()), [])?;
             modules.parts.api.record("consent_given", &who, &format!("{} {}", record.name, awaited["adds"]));
             match live.waiting.take() {
                 Some(update) => modules.consent_to_update(&slot, &mut live, update).await?,

@@ -9,13 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ModuleRecord, Modules, about,
+    host_devices::DeviceHold,
     slot::{Active, Slot},
     staging::blocking,
 };
 use crate::{
     Api, ApiError,
     identity::{ModuleRun, NewRun, Origin, SyscallWatch},
-    ports::{Command, ContainerPurpose, ContainerSpec, SandboxError},
+    ports::{Command, ContainerPurpose, ContainerSpec, DeviceGrant, SandboxError},
     token,
 };
 
@@ -33,11 +34,19 @@ pub(super) struct Launch<'a> {
     pub(super) webhook_secret: Secret,
     /// The module's settings; none in a trial, whose output whoever uploads it reads.
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
+    /// The devices it is given.
+    pub(super) devices: DeviceHold,
 }
 
 impl Modules {
     /// What a module's container is made of.
-    pub(super) fn spec(&self, record: &ModuleRecord, manifest: &Manifest, command: Command) -> ContainerSpec {
+    pub(super) fn spec(
+        &self,
+        record: &ModuleRecord,
+        manifest: &Manifest,
+        command: Command,
+        devices: &DeviceHold,
+    ) -> ContainerSpec {
         ContainerSpec {
             purpose: ContainerPurpose::Module,
             module: record.name.clone(),
@@ -48,6 +57,7 @@ impl Modules {
             package_dir: self.package_dir(&record.name),
             data_image: self.data_image(&record.name),
             resources: manifest.resources.clone(),
+            devices: devices.grants().to_vec(),
         }
     }
 
@@ -81,7 +91,10 @@ impl Modules {
         match self.parts.listeners.serve(started.listener, launch.api.clone(), origin) {
             Ok(served) => {
                 let supervision = CancellationToken::new();
-                Ok((Active { run, served, exit, supervision, last_call: Instant::now() }, hash))
+                Ok((
+                    Active { run, served, exit, supervision, devices: launch.devices, last_call: Instant::now() },
+                    hash,
+                ))
             }
             Err(error) => {
                 self.exits.forget(&started.run);
@@ -109,13 +122,19 @@ impl Modules {
             detail: "its webhook secret does not open; remove the module and install it again".to_owned(),
         })?);
         let command = self.container_command(&manifest, record.has_main_py, &self.package_dir(&record.name)).await?;
-        let spec = self.spec(record, &manifest, command);
+        let devices = self.take_devices(record);
+        let spec = self.spec(record, &manifest, command, &devices);
         let settings = self.settings_of(&record.name).await?;
-        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings };
+        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings, devices };
         let (active, token) = self.launch(launch).await?;
         let deadline = Instant::now() + HEALTH_DEADLINE;
         let ends_by_itself = manifest.runtime_mode == RuntimeMode::Scheduled;
-        if let Err(error) = self.until_healthy(&active, &manifest, deadline, ends_by_itself).await {
+        // A stick that is swapped now must not stay in the container until it is healthy.
+        let healthy = tokio::select! {
+            healthy = self.until_healthy(&active, &manifest, deadline, ends_by_itself) => healthy,
+            lost = self.lost_device(record, &active.devices) => Err(device_changed(record, &lost)),
+        };
+        if let Err(error) = healthy {
             self.end_or_later(&active).await;
             return Err(error);
         }
@@ -180,6 +199,10 @@ impl Modules {
         let outcome = self.save(slot, record, events).await;
         self.log_unsaved(slot, outcome);
     }
+}
+
+fn device_changed(record: &ModuleRecord, lost: &DeviceGrant) -> ApiError {
+    ApiError::sandbox(&record.name, SandboxError::DeviceChanged(lost.path.clone()))
 }
 
 /// What a sealed webhook secret is bound to: a secret moved to another module's row does not open.

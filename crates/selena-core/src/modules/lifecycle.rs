@@ -126,6 +126,7 @@ impl Modules {
             retry.cancel();
         }
         if on_request {
+            live.start_reason = None;
             slot.set_record(ModuleRecord { wanted: true, crashes: Vec::new(), ..slot.record() });
         }
         if let Some(why) = self.waits_for(&slot.record()) {
@@ -142,7 +143,8 @@ impl Modules {
     /// Starts a module; a failure is not stored.
     pub(super) async fn start_quietly(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live) -> Result<(), ApiError> {
         let (active, up) = self.bring_up(&slot.record()).await?;
-        let events = vec![("module.started", about(&up, None))];
+        let reason = live.start_reason.take();
+        let events = vec![("module.started", about(&up, reason.as_deref()))];
         self.keep(slot, live, active, up, events).await
     }
 

@@ -11,6 +11,7 @@ mod consent;
 mod dependencies;
 mod exits;
 mod health;
+mod host_devices;
 mod image;
 mod install;
 mod launch;
@@ -58,6 +59,7 @@ pub use staging::Upload;
 
 use claims::Claims;
 use exits::Exits;
+use host_devices::DeviceHolds;
 use progress::Progresses;
 use slot::{Active, Live, Slot};
 
@@ -123,6 +125,7 @@ pub struct Modules {
     reconciling: tokio::sync::Mutex<()>,
     progress: Progresses,
     exits: Exits,
+    device_holds: Arc<DeviceHolds>,
     starts: Semaphore,
     arrivals: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -148,6 +151,7 @@ impl Modules {
             reconciling: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
             exits: Exits::default(),
+            device_holds: Arc::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
             arrivals: Arc::new(Semaphore::new(ARRIVALS_AT_ONCE)),
             shutdown: CancellationToken::new(),
@@ -163,6 +167,9 @@ impl Modules {
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
             slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));
+            slot.set_waiting_devices(
+                waiting.as_ref().map(|staged| staged.manifest.devices.clone()).unwrap_or_default(),
+            );
             slot.live.lock().await.waiting = waiting;
         }
         Ok(modules)
@@ -193,6 +200,7 @@ impl Modules {
         let undelivered = self.parts.api.subscriptions().undelivered_of(name);
         details["dropped_events"] = json!(undelivered.dropped());
         details["dead_letters"] = json!(undelivered.dead_letters());
+        details["devices"] = self.device_states(name)?;
         Ok(details)
     }
 

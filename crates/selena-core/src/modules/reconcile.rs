@@ -16,6 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 impl Modules {
     /// Keeps the modules running until [`Modules::shut_down`].
     pub async fn run(self: Arc<Self>) {
+        self.tasks.spawn(self.clone().follow_devices());
         let mut exits = self.parts.sandbox.exits();
         let mut engine = self.parts.sandbox.engine();
         let mut tick = interval(PERIOD);

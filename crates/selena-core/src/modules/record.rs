@@ -177,6 +177,12 @@ impl ModuleRecord {
         details
     }
 
+    /// The devices of the machine that its manifest names.
+    #[must_use]
+    pub(super) fn devices(&self) -> Vec<String> {
+        serde_json::from_value(self.manifest_field("devices")).unwrap_or_default()
+    }
+
     fn manifest_field(&self, field: &str) -> Value {
         serde_json::from_str::<Value>(&self.manifest)
             .ok()

@@ -82,6 +82,7 @@ impl Modules {
         self.slots.lock().expect("nothing panics while it holds the slots").remove(&name);
         self.parts.api.subscriptions().forget_module(&name);
         self.parts.api.intents().forget(&name);
+        self.device_holds.look_again();
         if is_removal {
             self.progress.set(&name, Progress::of(&gone));
         }

@@ -6,7 +6,12 @@ use selena_types::ModulePort;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ModuleRecord, exits::ExitWatch, staging::Staged};
+use super::{
+    ModuleRecord,
+    exits::ExitWatch,
+    host_devices::{DeviceHold, DeviceRestarts},
+    staging::Staged,
+};
 use crate::{
     Api,
     identity::ModuleRun,
@@ -19,6 +24,8 @@ pub(super) struct Slot {
     record: Mutex<ModuleRecord>,
     /// The port an update that waits for a person will have.
     waiting_port: Mutex<Option<ModulePort>>,
+    /// The devices that such an update names.
+    waiting_devices: Mutex<Vec<String>>,
     pub(super) live: tokio::sync::Mutex<Live>,
 }
 
@@ -31,6 +38,12 @@ pub(super) struct Live {
     pub(super) retry: Option<CancellationToken>,
     /// An update that waits for a person.
     pub(super) waiting: Option<Staged>,
+    /// Restarts for the sake of its devices, which a loose contact must not multiply.
+    pub(super) device_restarts: DeviceRestarts,
+    /// Whether a restart waits to give it a device.
+    pub(super) device_wait: bool,
+    /// Why it is started next, if it is not for the usual reasons.
+    pub(super) start_reason: Option<String>,
     /// Whether it was removed while somebody waited for the lock.
     pub(super) removed: bool,
 }
@@ -41,6 +54,8 @@ pub(super) struct Active {
     pub(super) run: Arc<ModuleRun>,
     pub(super) served: Arc<dyn ServedListener>,
     pub(super) exit: ExitWatch,
+    /// The devices it was started with.
+    pub(super) devices: DeviceHold,
     /// Ends its supervision.
     pub(super) supervision: CancellationToken,
     /// When it was last called, for modules that run on demand.
@@ -61,7 +76,12 @@ impl Active {
 
 impl Slot {
     pub(super) fn new(record: ModuleRecord) -> Self {
-        Self { record: Mutex::new(record), waiting_port: Mutex::default(), live: tokio::sync::Mutex::default() }
+        Self {
+            record: Mutex::new(record),
+            waiting_port: Mutex::default(),
+            waiting_devices: Mutex::default(),
+            live: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The module as it was last stored.
@@ -75,6 +95,14 @@ impl Slot {
 
     pub(super) fn set_waiting_port(&self, port: Option<ModulePort>) {
         *self.waiting_port.lock().expect("nothing panics while it holds a port") = port;
+    }
+
+    pub(super) fn waiting_devices(&self) -> Vec<String> {
+        self.waiting_devices.lock().expect("nothing panics while it holds the devices").clone()
+    }
+
+    pub(super) fn set_waiting_devices(&self, devices: Vec<String>) {
+        *self.waiting_devices.lock().expect("nothing panics while it holds the devices") = devices;
     }
 
     pub(super) fn set_record(&self, record: ModuleRecord) {

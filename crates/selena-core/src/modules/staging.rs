@@ -155,6 +155,7 @@ impl Modules {
     pub(super) async fn discard_waiting(&self, slot: &Slot, live: &mut Live) {
         let Some(staged) = live.waiting.take() else { return };
         slot.set_waiting_port(None);
+        slot.set_waiting_devices(Vec::new());
         let (dir, name) = (staged.upload.dir.clone(), staged.manifest.name.clone());
         if let Err(error) = blocking(move || remove_all(&dir)).await {
             tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "an update that waited was not removed");

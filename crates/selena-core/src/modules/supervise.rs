@@ -85,6 +85,9 @@ impl Modules {
         if live.removed || live.active.as_ref().is_none_or(|active| active.run.run != *run) {
             return;
         }
+        if matches!(crash, Crash::Ended(_)) && self.ended_with_its_device(slot, &mut live).await {
+            return;
+        }
         let Some(active) = live.active.take() else { return };
         self.end_or_later(&active).await;
         let record = slot.record();
@@ -133,7 +136,7 @@ impl Modules {
     }
 
     /// Starts a module after a pause, unless something else is decided meanwhile.
-    fn start_later(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, pause: Duration) {
+    pub(super) fn start_later(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, pause: Duration) {
         let cancel = CancellationToken::new();
         live.retry = Some(cancel.clone());
         let (modules, slot) = (self.clone(), slot.clone());
@@ -167,6 +170,7 @@ impl Modules {
                 let outcome = self.count_crash(slot, live, &error.to_string()).await;
                 self.log_unsaved(slot, outcome);
             }
+            ApiError::Container { code: "device_changed", .. } => self.start_after_change(slot, live),
             ApiError::EngineDown(_) => {
                 let mut record = slot.record();
                 let now = Timestamp::now();

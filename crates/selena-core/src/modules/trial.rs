@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use selena_types::Manifest;
 use tokio::time::Instant;
 
-use super::{Modules, TrialReport, launch::Launch, slot::Active, staging::Staged};
+use super::{Modules, TrialReport, host_devices::DeviceHold, launch::Launch, slot::Active, staging::Staged};
 use crate::{
     Api, ApiError,
     api::Development,
@@ -67,7 +67,17 @@ impl Modules {
         }
         let spec = trial_spec(manifest, command, uid, &staged.package_dir(), &staged.trial_data());
         let webhook_secret = token::new_webhook_secret()?;
-        Ok(self.launch(Launch { api, manifest, spec, webhook_secret, settings: serde_json::Map::new() }).await?.0)
+        Ok(self
+            .launch(Launch {
+                api,
+                manifest,
+                spec,
+                webhook_secret,
+                settings: serde_json::Map::new(),
+                devices: DeviceHold::default(),
+            })
+            .await?
+            .0)
     }
 
     async fn failed_trial(&self, staged: &Staged, detail: String, report: TrialReport) -> ApiError {
@@ -114,5 +124,7 @@ fn trial_spec(manifest: &Manifest, command: Command, uid: u32, package: &Path, d
         package_dir: package.to_owned(),
         data_image: data.to_owned(),
         resources: manifest.resources.clone(),
+        // A person has granted nothing yet.
+        devices: Vec::new(),
     }
 }

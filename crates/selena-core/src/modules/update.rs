@@ -55,6 +55,7 @@ impl Modules {
             100,
         );
         slot.set_waiting_port(staged.manifest.port);
+        slot.set_waiting_devices(staged.manifest.devices.clone());
         live.waiting = Some(self.set_waiting(staged).await?);
         let status = ModuleState::AwaitingConsent;
         Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version, report })

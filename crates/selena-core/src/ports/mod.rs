@@ -1,5 +1,6 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
+mod host_devices;
 mod https;
 mod https_url;
 mod listen;
@@ -9,6 +10,7 @@ mod sandbox;
 mod seal;
 mod store;
 
+pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
 pub use https_url::HttpsUrl;
 pub use listen::{ListenerHost, ServedListener};

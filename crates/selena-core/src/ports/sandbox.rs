@@ -1,11 +1,13 @@
 //! The sandbox: containers and the way into their network namespaces.
 
-use std::{fmt, os::fd::OwnedFd, path::PathBuf, time::Duration};
+use std::{fmt, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use selena_types::{ModuleName, ModulePort, Resources};
 use semver::Version;
 use tokio::sync::{mpsc, watch};
+
+use super::{DeviceGrant, HostDevices};
 
 /// Id of one container run: the engine's container id, 64 hex digits.
 /// Every start makes a new container, so a run id also names one namespace.
@@ -103,6 +105,8 @@ pub struct ContainerSpec {
     pub data_image: PathBuf,
     /// Its limits.
     pub resources: Resources,
+    /// The devices it may read and write; none is made in it that is not here.
+    pub devices: Vec<DeviceGrant>,
 }
 
 /// A container that was started and has the hub's listener in its namespace.
@@ -204,6 +208,9 @@ pub enum SandboxError {
         /// What was attempted.
         attempted: &'static str,
     },
+    /// A device that was to be given is not there any more, or is another one.
+    #[error("the device `{0}` changed while the container was started")]
+    DeviceChanged(String),
     /// The run has ended, so its namespace is gone.
     #[error("the container run has ended")]
     RunEnded,
@@ -224,6 +231,9 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
 
     /// The runs that end from now on. Called once.
     fn exits(&self) -> mpsc::UnboundedReceiver<ContainerExit>;
+
+    /// The devices that a manifest can name and that are there, now and whenever that changes.
+    fn devices(&self) -> watch::Receiver<Arc<HostDevices>>;
 
     /// Makes the container anew (one of that name that is left over is removed with its image tag of another version
     /// kept), starts it, and puts the hub's listener into its namespace.

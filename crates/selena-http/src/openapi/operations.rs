@@ -103,6 +103,10 @@ pub(super) const fn describe(operation: Operation) -> Described {
             "What the hub is; without a token only version and initialized",
             &[(200, "The hub.", Some(Json("SystemInfo")))],
         ),
+        Op::HostDeviceList => asks(
+            "The devices of the machine that modules can be given, and those they wait for",
+            &[(200, "Devices.", Some(Json("HostDevices")))],
+        ),
         Op::AuditList => {
             asks("What was refused and changed, newest first", &[(200, "Records.", Some(Json("AuditRecords")))])
                 .query(&[LIMIT])

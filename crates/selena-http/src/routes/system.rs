@@ -50,3 +50,8 @@ pub(crate) async fn audit(State(context): State<Context>, parameters: Parameters
     let records = context.api.audit_records(parameters.limit()?).await?;
     Ok(Json(json!({ "records": records })))
 }
+
+/// The devices of the machine that modules can be given.
+pub(crate) async fn host_devices(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.modules()?.host_devices()))
+}

@@ -6,6 +6,7 @@
 
 mod build;
 mod daemon;
+mod devices;
 mod ends;
 mod engine;
 mod hub;

@@ -23,6 +23,8 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+pub use network::is_device_path;
+
 /// A manifest that was checked: what stands in it holds every rule of section 3.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {

@@ -50,7 +50,7 @@ pub(super) fn read_devices(manifest: &mut Fields<'_, '_>) -> Vec<String> {
     let mut devices = Vec::new();
     for (index, item) in manifest.list("devices", INVALID).unwrap_or_default().iter().enumerate() {
         match item {
-            Value::String(path) if is_device(path) => {
+            Value::String(path) if is_device_path(path) => {
                 if !devices.contains(path) {
                     devices.push(path.clone());
                 }
@@ -65,8 +65,10 @@ pub(super) fn read_devices(manifest: &mut Fields<'_, '_>) -> Vec<String> {
 const DEVICE_MUST: &str = "must be /dev/i2c-N, /dev/spidevN.M, /dev/gpiochipN, /dev/snd, or a file right below \
                            /dev/serial/by-id/, /dev/serial/by-path/ or /dev/v4l/by-id/";
 
-/// Whether the path has one of the forms of section 3; what it resolves to is looked at when it is granted.
-fn is_device(path: &str) -> bool {
+/// Whether a manifest may name this path as a device: one of the forms of the protocol, section 3.
+/// What it resolves to is looked at when it is granted.
+#[must_use]
+pub fn is_device_path(path: &str) -> bool {
     const LINKS: [&str; 3] = ["/dev/serial/by-id/", "/dev/serial/by-path/", "/dev/v4l/by-id/"];
     let below = |prefix: &str, rule: fn(&str) -> bool| path.strip_prefix(prefix).is_some_and(rule);
     path == "/dev/snd"

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Info,
     /// Whether the hub is well.
     Health,
+    /// The devices of the machine that modules can be given, and which module has which.
+    HostDevices,
     /// What was refused and changed, newest first.
     Audit {
         /// At most so many records.

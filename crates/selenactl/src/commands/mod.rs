@@ -5,6 +5,7 @@ mod config;
 mod consent;
 mod devices;
 mod events;
+mod host_devices;
 mod install;
 mod modules;
 mod new;
@@ -52,6 +53,7 @@ pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
         Command::Info => system::show("/system/info", client, screen).await,
         Command::Health => system::show("/health", client, screen).await,
+        Command::HostDevices => host_devices::list(client, screen).await,
         Command::Audit { limit } => system::audit(limit, client, screen).await,
         Command::Api => system::api(screen),
         Command::Completions { shell } => system::completions(shell, screen),

@@ -8,6 +8,7 @@ use super::{
     Outcome, author,
     config::{command, config},
     consent::consent,
+    host_devices,
     install::install,
     new,
     progress::conclude,
@@ -61,13 +62,10 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError>
 
 async fn show(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let module = client.get(&format!("/modules/{name}")).await?;
-    let mut facts = module.clone();
-    facts["publisher"] = json!(made_by(&module["publisher"]));
     // The report has a form of its own, below.
-    let report = facts.as_object_mut().and_then(|facts| facts.remove("report")).unwrap_or_default();
     screen.answer(&module, |screen| {
-        screen.table(&details(&facts))?;
-        report::lines(&report).iter().try_for_each(|line| screen.line(line))
+        screen.table(&shown(&module))?;
+        report::lines(&module["report"]).iter().try_for_each(|line| screen.line(line))
     })?;
     Ok(Outcome::Done)
 }
@@ -104,6 +102,19 @@ async fn logs(name: ModuleName, client: &Client, screen: &mut Screen) -> Result<
     let text = client.text(&format!("/modules/{name}/logs")).await?;
     screen.answer(&json!({ "name": name, "logs": text }), |screen| screen.text(&text))?;
     Ok(Outcome::Done)
+}
+
+/// All of a module but its report; each of its devices on a line of its own.
+fn shown(module: &Value) -> Table {
+    let mut rest = module.clone();
+    rest["publisher"] = json!(made_by(&module["publisher"]));
+    let mut take = |field| rest.as_object_mut().and_then(|fields| fields.shift_remove(field)).unwrap_or_default();
+    let (devices, _report) = (take("devices"), take("report"));
+    let mut table = details(&rest);
+    for device in host_devices::of_module(&devices) {
+        table.row(["device", &device]);
+    }
+    table
 }
 
 fn table(answer: &Value, publishers: &Value) -> Table {

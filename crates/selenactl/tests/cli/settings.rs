@@ -80,6 +80,45 @@ async fn the_audit_log_is_a_table() {
     hub.asked();
 }
 
+#[tokio::test]
+async fn the_devices_of_the_machine_are_a_table() {
+    let devices = json!({"devices": [
+        {"path": "/dev/serial/by-id/usb-0658_0200-if00", "kind": "serial", "state": "present", "module": "zwave",
+            "detail": null},
+        {"path": "/dev/i2c-1", "kind": "i2c", "state": "refused", "module": null, "detail": "device_access: root's"},
+        {"path": "/dev/serial/by-id/usb-\u{1b}[2J", "kind": "serial", "state": "missing", "module": "m2",
+            "detail": null}]});
+    const PATH: &str = "GET /system/devices";
+    let hub = Hub::start([answer(PATH, 200, devices.clone()), answer(PATH, 200, devices.clone())]);
+    assert_eq!(
+        hub.ctl(&["host-devices"]).await.out,
+        "KIND    STATE    MODULE  PATH\n\
+         serial  present  zwave   /dev/serial/by-id/usb-0658_0200-if00\n\
+         i2c     refused  -       /dev/i2c-1 (device_access: root's)\n\
+         serial  missing  m2      /dev/serial/by-id/usb-\\u{1b}[2J\n"
+    );
+    assert_eq!(hub.ctl(&["--json", "host-devices"]).await.json(), devices);
+    hub.asked();
+}
+
+#[tokio::test]
+async fn a_module_is_shown_with_its_devices() {
+    let module = json!({"name": "zwave", "status": "RUNNING", "devices": [
+        {"path": "/dev/serial/by-id/a", "state": "present", "detail": null},
+        {"path": "/dev/serial/by-id/b", "state": "missing", "detail": "it is not plugged in"}]});
+    const PATH: &str = "GET /modules/zwave";
+    let hub = Hub::start([answer(PATH, 200, module.clone()), answer(PATH, 200, module.clone())]);
+    assert_eq!(
+        hub.ctl(&["module", "show", "zwave"]).await.out,
+        "name    zwave\n\
+         status  RUNNING\n\
+         device  present /dev/serial/by-id/a\n\
+         device  missing /dev/serial/by-id/b (it is not plugged in)\n"
+    );
+    assert_eq!(hub.ctl(&["--json", "module", "show", "zwave"]).await.json(), module);
+    hub.asked();
+}
+
 #[test]
 fn the_api_is_printed_without_a_hub() {
     let api = Directory::new().ctl(&["api"]).json();

@@ -14,7 +14,7 @@ use std::{
 use nix::{errno::Errno, net::if_::if_nameindex};
 use serde_json::{Value, json};
 
-use crate::{syscall, trouble::IDLE};
+use crate::{device, syscall, trouble::IDLE};
 
 /// How long a connection or an answer is waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -33,6 +33,10 @@ pub(crate) fn act(arguments: &Value) -> Value {
         "mode" => outcome(fs::metadata(text("path")).map(|found| json!(found.permissions().mode() & 0o7777))),
         "write" => outcome(fs::write(text("path"), text("text")).map(|()| json!(true))),
         "fill" => fill(text("path"), arguments["bytes"].as_u64().unwrap_or(0)),
+        "device_number" => outcome(device::number(text("path"))),
+        "device_write" => outcome(device::write(text("path"), text("text"))),
+        "device_read" => outcome(device::read(text("path"), arguments["bytes"].as_u64().unwrap_or(0))),
+        "device_make" => outcome(device::make(text("path"), &arguments["number"])),
         "run_copy" => outcome(run_copy(text("path"))),
         _ => Value::Null,
     }

@@ -5,6 +5,7 @@
 mod acts;
 mod attempts;
 mod core_client;
+mod device;
 mod server;
 mod syscall;
 mod trouble;
