@@ -1,5 +1,7 @@
 //! Modules that come as container images (protocol, section 4, row `oci`).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::{fs, path::PathBuf};
 
 use selena_tests::{Engine, Hub, Image, Module, Package, image::Layer, wait};

@@ -191,7 +191,13 @@ impl Modules {
             retry.cancel();
         }
         if let Some(active) = live.active.take() {
-            self.end(&active).await.map_err(|error| ApiError::sandbox(&active.run.name, error))?;
+            let ended = match self.end(&active).await {
+                // The engine says that a container has ended before it unmounts the data: until that is done, what the
+                // module wrote last is not in the image that is copied next.
+                Ok(()) => self.parts.sandbox.remove(&active.run.run).await,
+                Err(error) => Err(error),
+            };
+            ended.map_err(|error| ApiError::sandbox(&active.run.name, error))?;
         }
         let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
         blocking(move || {

@@ -18,6 +18,9 @@ use super::{
 };
 use crate::error::shown;
 
+/// Longest reason why a document is not good.
+const MAX_REASON_CHARS: usize = 200;
+
 /// A part of a file, read by position: what the file's path names now, and its cursor, play no role.
 #[derive(Clone, Debug)]
 pub(crate) struct Part<'a> {
@@ -142,7 +145,9 @@ impl<'a> Archive<'a> {
 
 /// Reads a document in which no key stands twice and nothing is nested deep.
 pub(crate) fn read_json<T: DeserializeOwned>(name: &str, text: &[u8]) -> Result<T, ImageError> {
-    let bad = |why: String| ImageError::Document { name: shown(name.as_bytes()), why };
+    // The reasons quote the document, which may be long.
+    let cut = |why: String| why.chars().take(MAX_REASON_CHARS).collect();
+    let bad = |why: String| ImageError::Document { name: shown(name.as_bytes()), why: cut(why) };
     let value: Value = selena_types::json::parse_unambiguous(text).map_err(|error| bad(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| bad(error.to_string()))
 }

@@ -174,6 +174,10 @@ fn ambiguous_deep_large_or_wrong_documents_are_refused() {
     for text in [r#"{"manifests":[],"manifests":[]}"#, "{}", "[]", "not json", "", &deep, &large, "{\"manifests\":3}"] {
         refused(&with_index(text.as_bytes()), "image_document");
     }
+    let (long, key) = ("x".repeat(10_000), "k".repeat(10_000));
+    for text in [format!("{{\"manifests\":\"{long}\"}}"), format!("{{\"{key}\":1,\"{key}\":2}}")] {
+        assert!(refused(&with_index(text.as_bytes()), "image_document").len() < 400, "the reason is cut");
+    }
     let other_layout = Tar::new().file("oci-layout", br#"{"imageLayoutVersion":"2.0.0"}"#).file("index.json", b"{}");
     refused(&other_layout.done(), "image_document");
     refused(&Tar::new().file("index.json", br#"{"manifests":[]}"#).done(), "image_corrupt");
