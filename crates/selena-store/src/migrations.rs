@@ -162,3 +162,24 @@ fn readable(connection: &Connection) -> Result<bool, rusqlite::Error> {
     let oldest: Option<String> = connection.query_row(sql, [OLDEST_READER], |row| row.get(0)).optional()?;
     Ok(oldest.is_none_or(|oldest| oldest.parse().is_ok_and(|oldest: usize| oldest <= STEPS.len())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d12_a_module_from_before_signatures_is_one_that_nobody_signed() {
+        let connection = Connection::open_in_memory().expect("a database");
+        for step in &STEPS[..2] {
+            connection.execute_batch(step).expect("a step");
+        }
+        connection.pragma_update(None, "user_version", 2).expect("written");
+        let row = "INSERT INTO modules VALUES ('lamp', '1.0.0', 'DRIVER', 'always_on', '{}', 0, 'STOPPED', NULL, 8100,
+            400000, 1, x'', NULL, '{}', 0, NULL, NULL, '[]')";
+        connection.execute(row, []).expect("a module");
+        run(&connection).expect("brought up to date");
+        let modules = crate::modules::all(&connection).expect("readable");
+        assert_eq!((modules.len(), &modules[0].signed_by), (1, &None));
+        assert_eq!(crate::publishers::all(&connection).expect("readable"), []);
+    }
+}

@@ -138,3 +138,22 @@ fn find_init(program: Option<&Path>) -> PathBuf {
     let built = program.and_then(Path::parent).and_then(Path::parent).map(|dir| dir.join("selena-init"));
     built.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(INSTALLED_INIT))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vendors_key_that_is_named_has_to_be_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("vendor.pub");
+        let error = vendor_key(Some(&file)).expect_err("it is not there");
+        assert!(error.to_string().contains("vendor.pub"), "{error}");
+        fs::write(&file, "hello").expect("written");
+        let error = vendor_key(Some(&file)).expect_err("it is none");
+        assert!(format!("{error:#}").contains("a public key is an Ed25519 key"), "{error:#}");
+        fs::write(&file, "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\n").expect("written");
+        let key = vendor_key(Some(&file)).expect("it is one").expect("there is one");
+        assert_eq!(key.id().as_str(), "56475aa75463474c0285df5dbf2bcab7");
+    }
+}

@@ -1,11 +1,15 @@
 //! Who made a package, and whose updates a module takes (protocol, sections 2 and 3).
 
-use selena_signature::{FileDigests, KeyId, PackageSignature, SignatureError};
+use selena_signature::{FileDigests, KeyId, PackageSignature, PublicKey, SignatureError};
 use selena_types::{ModuleState, ModuleType};
 use serde_json::{Value, json};
 
 use super::{ModuleRecord, Modules, about};
-use crate::{ApiError, api::append, ports::UnpackedPackage, publishers::Publishers, transact::write};
+use crate::{
+    ApiError,
+    ports::UnpackedPackage,
+    publishers::{PublisherKey, Publishers},
+};
 
 impl Modules {
     /// The publishers this hub knows.
@@ -18,7 +22,7 @@ impl Modules {
     #[must_use]
     pub fn publisher_list(&self) -> Value {
         let records = self.records();
-        let with_modules = |key: &crate::publishers::PublisherKey| {
+        let with_modules = |key: &PublisherKey| {
             let (mut details, id) = (key.details(), key.key.id());
             let signed: Vec<_> = signed_by(&records, &id).map(|record| &record.name).collect();
             details["modules"] = json!(signed);
@@ -30,21 +34,19 @@ impl Modules {
     /// Revokes a key. Modules it signed go on, and say so: `module.error` tells of each.
     ///
     /// # Errors
-    /// As [`Publishers::revoke`].
+    /// [`ApiError::NotFound`], [`ApiError::Invalid`]; 409 `publisher_revoked` if it is revoked already.
     pub async fn revoke_publisher(&self, id: &KeyId, body: &Value, who: &str) -> Result<Value, ApiError> {
-        let revoked = self.publishers.revoke(id, body, who).await?;
         let records = self.records();
-        let reason = format!("the key {id} of its publisher `{}` was revoked", revoked.publisher);
-        let told: Vec<_> =
-            signed_by(&records, id).map(|record| (record.name.clone(), about(record, Some(&reason)))).collect();
-        let (names, payloads): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+        let signed = || signed_by(&records, id);
+        let about_each = |key: &PublisherKey| {
+            let reason = format!("the key {id} of its publisher `{}` was revoked", key.publisher);
+            signed().map(|record| about(record, Some(&reason))).collect::<Vec<_>>()
+        };
+        let revoked = self.publishers.revoke(id, body, who, about_each).await?;
+        let names: Vec<_> = signed().map(|record| &record.name).collect();
         for module in &names {
             tracing::warn!(%module, key_id = %id, "the key of its publisher was revoked; it runs on");
         }
-        write(self.parts.api.store(), move |tx| {
-            payloads.into_iter().try_for_each(|payload| append(tx, "module.error", "core", payload).map(|_| ()))
-        })
-        .await?;
         let mut details = revoked.details();
         details["modules"] = json!(names);
         Ok(details)
@@ -67,7 +69,7 @@ impl Modules {
         Ok(Some(signature.key_id().clone()))
     }
 
-    fn vendor_key(&self, signature: Option<&PackageSignature>) -> Result<selena_signature::PublicKey, ApiError> {
+    fn vendor_key(&self, signature: Option<&PackageSignature>) -> Result<PublicKey, ApiError> {
         let vendor = self.parts.config.vendor_key.as_ref();
         let by_vendor = vendor.filter(|key| signature.is_some_and(|signature| *signature.key_id() == key.id()));
         by_vendor.cloned().ok_or_else(|| ApiError::Unprocessable {

@@ -169,20 +169,18 @@ impl Modules {
         let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
         let has_main_py = upload.package_dir().join("main.py").is_file();
         let manifest_text = String::from_utf8_lossy(&text).into_owned();
-        let signed_by = waiting_signer(&upload)?;
+        let signed_by = waiting_signer(&upload).ok()?;
         let (manifest, warnings) = (parsed.manifest, parsed.warnings);
         Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None })
     }
 }
 
 /// The key that signed a package which waits: it was checked when it arrived, and lies where only the hub writes.
-/// The outer `None` if it cannot be told.
-#[expect(clippy::option_option, reason = "nobody, somebody, and not known")]
-fn waiting_signer(upload: &Upload) -> Option<Option<KeyId>> {
+fn waiting_signer(upload: &Upload) -> io::Result<Option<KeyId>> {
     match fs::read(upload.package_dir().join(PackageSignature::FILE)) {
-        Ok(text) => Some(Some(PackageSignature::parse(&text).ok()?.key_id().clone())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(None),
-        Err(_) => None,
+        Ok(text) => Ok(Some(PackageSignature::parse(&text).map_err(io::Error::other)?.key_id().clone())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -54,16 +54,22 @@ impl Publishers {
         let _changing = self.changing.lock().await;
         let key = self.get(id)?;
         refuse_revoked(&key, "it cannot be trusted again")?;
-        let key = self.put(PublisherKey { trust, ..key }).await?;
+        let key = self.put(PublisherKey { trust, ..key }, Vec::new()).await?;
         self.audit("publisher_trust_set", &key, who);
         Ok(key)
     }
 
-    /// Revokes a key for ever: `{"reason"}`.
+    /// Revokes a key for ever: `{"reason"}`. `about` gives what `module.error` tells of it.
     ///
     /// # Errors
     /// [`ApiError::NotFound`], [`ApiError::Invalid`]; 409 `publisher_revoked` if it is already.
-    pub async fn revoke(&self, id: &KeyId, body: &Value, who: &str) -> Result<PublisherKey, ApiError> {
+    pub(crate) async fn revoke(
+        &self,
+        id: &KeyId,
+        body: &Value,
+        who: &str,
+        about: impl FnOnce(&PublisherKey) -> Vec<Value>,
+    ) -> Result<PublisherKey, ApiError> {
         let mut problems = Problems::default();
         let reason = Object::body(body, &mut problems).text("reason", 1..=MAX_REASON_CHARS);
         let reason = reason.ok_or(problems)?;
@@ -71,7 +77,8 @@ impl Publishers {
         let key = self.get(id)?;
         refuse_revoked(&key, "once is enough")?;
         let revoked = Some(Revocation { at: Timestamp::now(), reason });
-        let key = self.put(PublisherKey { revoked, trust: TrustLevel::Untrusted, ..key }).await?;
+        let told = about(&key);
+        let key = self.put(PublisherKey { revoked, trust: TrustLevel::Untrusted, ..key }, told).await?;
         self.audit("publisher_revoked", &key, who);
         Ok(key)
     }
@@ -106,7 +113,7 @@ impl Publishers {
             let detail = format!("a hub knows at most {MAX_KEYS} keys of publishers");
             return Err(ApiError::limit("limit_publishers", detail));
         }
-        let key = self.put(key).await?;
+        let key = self.put(key, Vec::new()).await?;
         self.audit(event, &key, who);
         Ok(key)
     }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Api, ApiError,
+    api::append,
     transact::{read, write},
 };
 
@@ -103,10 +104,14 @@ impl Publishers {
         self.keys.lock().expect("nothing panics while it holds the keys").get(id).cloned()
     }
 
-    /// Stores a key as it is now.
-    async fn put(&self, key: PublisherKey) -> Result<PublisherKey, ApiError> {
+    /// Stores a key as it is now, with what `module.error` is to tell about it.
+    async fn put(&self, key: PublisherKey, told: Vec<Value>) -> Result<PublisherKey, ApiError> {
         let stored = key.clone();
-        write(self.api.store(), move |tx| Ok(tx.put_publisher_key(&stored)?)).await?;
+        write(self.api.store(), move |tx| {
+            tx.put_publisher_key(&stored)?;
+            told.into_iter().try_for_each(|payload| append(tx, "module.error", "core", payload).map(|_| ()))
+        })
+        .await?;
         self.keys.lock().expect("nothing panics while it holds the keys").insert(key.key.id(), key.clone());
         Ok(key)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use selena_core::{
-    Api, ApiError, Development, HubInfo, KeyId, ModuleRecord, Modules, ModulesConfig, ModulesParts,
+    Api, Development, HubInfo, KeyId, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     identity::RequestLimits,
     ports::{
         ImageProgram, Job, ListenerHost, ModuleCalls, PackageError, PackageReader, RunId, Sandbox, Store, StoreError,
@@ -94,7 +94,7 @@ impl Hub {
             Err(error) => Err(error),
         };
         let error = outcome.expect_err("nothing runs without containers");
-        (error.code().to_owned(), told(&error))
+        (error.code().to_owned(), error.to_string())
     }
 
     #[track_caller]
@@ -149,10 +149,6 @@ impl Hub {
         stored.await.expect("an answer").expect("stored");
         self.start_again().await
     }
-}
-
-fn told(error: &ApiError) -> String {
-    error.to_string()
 }
 
 async fn assemble(dir: &Path, store: Arc<dyn Store>, vendor_key: Option<PublicKey>) -> (Arc<Api>, Arc<Modules>) {

@@ -83,16 +83,19 @@ async fn a_key_is_one_publishers_and_revoked_for_ever() {
     assert_eq!(publishers.add(&again, "uid 0").await.expect_err("known").code(), "publisher_known");
     let reason = json!({ "reason": "lost" });
     for bad in [json!({}), json!({ "reason": "" }), json!({ "reason": "x".repeat(501) })] {
-        assert!(matches!(publishers.revoke(&id, &bad, "uid 0").await, Err(ApiError::Invalid(_))), "{bad}");
+        assert!(matches!(hub.modules.revoke_publisher(&id, &bad, "uid 0").await, Err(ApiError::Invalid(_))), "{bad}");
     }
-    publishers.revoke(&id, &reason, "uid 0").await.expect("revoked");
-    assert_eq!(publishers.revoke(&id, &reason, "uid 0").await.expect_err("already").code(), "publisher_revoked");
+    hub.modules.revoke_publisher(&id, &reason, "uid 0").await.expect("revoked");
+    assert_eq!(
+        hub.modules.revoke_publisher(&id, &reason, "uid 0").await.expect_err("already").code(),
+        "publisher_revoked"
+    );
     let trust = json!({ "trust": "VERIFIED" });
     assert_eq!(publishers.set_trust(&id, &trust, "uid 0").await.expect_err("never").code(), "publisher_revoked");
     let error = publishers.add(&again, "uid 0").await.expect_err("not by adding it again");
     assert!(error.code() == "publisher_known" && error.to_string().contains("revoked for ever"), "{error}");
     let nobody: KeyId = "0".repeat(32).parse().expect("an id");
-    assert_eq!(publishers.revoke(&nobody, &reason, "uid 0").await.expect_err("unknown").code(), "not_found");
+    assert_eq!(hub.modules.revoke_publisher(&nobody, &reason, "uid 0").await.expect_err("unknown").code(), "not_found");
     assert_eq!(publishers.set_trust(&nobody, &trust, "uid 0").await.expect_err("unknown").code(), "not_found");
 }
 
@@ -136,7 +139,7 @@ async fn a_false_heir_that_was_revoked_leaves_the_place_to_the_true_one() {
     let body = |name: &str| json!({ "name": name, "public_key": heir.public().to_base64(), "replaces": id });
     assert_eq!(publishers.add(&body("Lamps"), "uid 0").await.expect_err("taken").code(), "publisher_rotated");
     for id in [&id, &false_heir] {
-        publishers.revoke(id, &json!({ "reason": "stolen" }), "uid 0").await.expect("revoked");
+        hub.modules.revoke_publisher(id, &json!({ "reason": "stolen" }), "uid 0").await.expect("revoked");
     }
     assert_eq!(problems(publishers.add(&body("Others"), "uid 0").await.expect_err("another's")), ["publisher_name"]);
     let heir = publishers.add(&body("Lamps"), "uid 0").await.expect("a person may").key.id();
