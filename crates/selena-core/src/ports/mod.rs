@@ -7,6 +7,7 @@ mod package;
 mod sandbox;
 mod seal;
 mod store;
+mod vault;
 
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
 pub use listen::{ListenerHost, ServedListener};
@@ -20,3 +21,4 @@ pub use seal::{SealError, Sealer};
 pub use store::{
     Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
 };
+pub use vault::{StoredSecret, Vault, VaultError};
