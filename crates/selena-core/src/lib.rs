@@ -16,6 +16,7 @@ mod modules;
 pub mod ports;
 mod presence;
 mod rate_limit;
+mod secrets;
 mod signature;
 mod subscriptions;
 mod token;
@@ -30,5 +31,6 @@ pub use modules::{
     Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
     Upload,
 };
+pub use secrets::{Credentials, CredentialsError, NoCredentials};
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

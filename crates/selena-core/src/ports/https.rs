@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 pub struct HttpsRequest {
     /// `GET`, `HEAD`, `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: String,
-    /// The URL: `https://`, a DNS name, no user, no fragment.
+    /// The URL, as [`HttpsUrl`](super::HttpsUrl) reads it: `https://`, a DNS name, no user, no fragment.
     pub url: String,
     /// Headers; `Host`, `Content-Length` and those of one connection are set by the client alone.
     pub headers: Vec<(String, String)>,
@@ -52,7 +52,7 @@ pub enum HttpsError {
     /// The URL, its host or one of the host's addresses is refused; nothing was sent.
     #[error("{detail}")]
     Refused {
-        /// The reason in one word, as in `proxy_<reason>`: `scheme host port address url`.
+        /// The reason in one word, as in `proxy_<reason>`: `scheme host port address url method header`.
         reason: &'static str,
         /// For people.
         detail: String,

@@ -1,6 +1,7 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
 mod https;
+mod https_url;
 mod listen;
 mod outbound;
 mod package;
@@ -10,6 +11,7 @@ mod store;
 mod vault;
 
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
+pub use https_url::HttpsUrl;
 pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
 pub use package::{PackageError, PackageReader, UnpackedPackage};

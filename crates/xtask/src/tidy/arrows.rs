@@ -37,7 +37,11 @@ const RULES: &[Rule] = &[
         Only(&["selena-core", "selena-types", "selena-ipc"]),
         "what holds the power knows the core's port and no parser of strangers' input",
     ),
-    rule("selena-vault", Only(&["selena-core", "selena-types"]), "the vault knows the core's port and no way outside"),
+    rule(
+        "selena-vault",
+        Only(&["selena-core", "selena-types"]),
+        "the vault knows the core's ports and nothing of who asks",
+    ),
     rule("selena-http", Only(&["selena-core", "selena-types"]), "HTTP asks the core: no SQL, no Docker, no vault"),
     rule("selena-ui", Only(&["selena-core", "selena-types"]), "the page asks the core, as HTTP does"),
     rule("selena-runtime", Only(&[]), "what is around a program's work knows nothing of the work"),
