@@ -12,10 +12,12 @@ mod events;
 mod migrations;
 mod module_config;
 mod modules;
+mod oauth_sessions;
 mod rows;
 mod settings;
 mod threads;
 mod tokens;
+mod vault_counters;
 mod writer;
 
 use std::{

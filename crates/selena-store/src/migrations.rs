@@ -96,6 +96,22 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (module, key)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE vault_counters (
+        module TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        reserved INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        PRIMARY KEY (module, provider)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE oauth_sessions (
+        module TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (module, provider)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive

@@ -46,6 +46,7 @@ use crate::{
 pub use install::{Installed, Installing};
 pub use progress::Progress;
 pub use record::{ModuleRecord, TrialReport};
+pub(crate) use rights::provider_rights;
 pub use staging::Upload;
 
 use claims::Claims;

@@ -23,4 +23,4 @@ pub use seal::{SealError, Sealer};
 pub use store::{
     Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
 };
-pub use vault::{StoredSecret, Vault, VaultError};
+pub use vault::{StoredSecret, Vault, VaultCounters, VaultError};

@@ -67,6 +67,15 @@ pub struct StoredSecret {
     pub secret: Secret,
 }
 
+/// What is known of the versions of one secret, also of one that is gone. Both are 0 where there never was one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VaultCounters {
+    /// The highest version that was given to a file, whether or not it was written.
+    pub reserved: u64,
+    /// The lowest version that is accepted.
+    pub floor: u64,
+}
+
 /// Secrets in files, one for each module and provider. All methods block.
 pub trait Vault: fmt::Debug + Send + Sync + 'static {
     /// Reads a secret; `None` if there is none.
