@@ -46,6 +46,7 @@ pub enum Operation {
     IntentDelete,
     IntegrityStatus,
     AuditList,
+    SecretsProxy,
 }
 
 /// What a type of module needs for an operation.
@@ -139,6 +140,7 @@ impl Operation {
         Self::IntentDelete,
         Self::IntegrityStatus,
         Self::AuditList,
+        Self::SecretsProxy,
     ];
 
     /// The operation's row of the table in section 3.
@@ -146,7 +148,7 @@ impl Operation {
     pub const fn rule(self) -> Rule {
         use Permission::{
             DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, IntegrityRead, ModulesManage, ModulesRead,
-            SystemRead,
+            SecretsProxy, SystemRead,
         };
         match self {
             Self::Boot | Self::OpenApi | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
@@ -175,6 +177,9 @@ impl Operation {
             Self::ModuleConfigGet => Rule::own(ModulesRead),
             Self::IntentRegister | Self::IntentList | Self::IntentDelete => Rule::own(ModulesManage),
             Self::IntegrityStatus => Rule::hub(IntegrityRead),
+            Self::SecretsProxy => {
+                Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsProxy) }
+            }
         }
     }
 

@@ -24,6 +24,12 @@ pub enum ApiError {
         /// For people.
         detail: String,
     },
+    /// Nobody has connected the provider for this module: 404 `no_credentials`.
+    #[error("this module has no credentials for `{0}`: a person connects it first, by POST /secrets/oauth/start")]
+    NoCredentials(String),
+    /// Too many of its requests run already: 429.
+    #[error("{0}")]
+    TooManyAtOnce(&'static str),
     /// Too many requests: 429.
     #[error("too many requests: wait a second and try again")]
     RateLimited,
@@ -83,7 +89,7 @@ pub enum ApiError {
         /// Why, for people.
         detail: String,
     },
-    /// A module did not answer as it should: 502, or 504 `module_timeout`.
+    /// A module, or a host outside, did not answer as it should: 502, or 504 `module_timeout` and `upstream_timeout`.
     #[error("{detail}")]
     Upstream {
         /// The machine's word.
@@ -117,7 +123,8 @@ impl ApiError {
             Self::PermissionMissing(_) => "permission_denied",
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } | Self::Container { code, .. } => code,
             Self::Upstream { code, .. } => code,
-            Self::RateLimited => "rate_limited",
+            Self::NoCredentials(_) => "no_credentials",
+            Self::RateLimited | Self::TooManyAtOnce(_) => "rate_limited",
             Self::NotFound(_) => "not_found",
             Self::Invalid(_) => "validation_error",
             Self::Unprocessable { code, .. } => code,

@@ -1,14 +1,14 @@
 //! Who asks: the listener a request came in by, and the token it bears (protocol, sections 1 and 5).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use selena_types::{ManifestEvents, ModuleName, ModulePort, ModuleType, Permission, Secret, TokenHash};
+use selena_types::{ManifestEvents, ModuleName, ModulePort, ModuleType, OAuthProvider, Permission, Secret, TokenHash};
 
 use crate::{ApiError, ports::RunId, rate_limit::SlidingWindow, token};
 
@@ -62,6 +62,8 @@ pub struct ModuleRun {
     pub permissions: Vec<Permission>,
     /// Which events it may subscribe to and publish.
     pub events: ManifestEvents,
+    /// Where its tokens may go, by provider.
+    pub oauth: BTreeMap<String, OAuthProvider>,
     /// The container run.
     pub run: RunId,
     /// Key of its webhooks.
@@ -82,6 +84,7 @@ pub struct NewRun {
     pub port: Option<ModulePort>,
     pub permissions: Vec<Permission>,
     pub events: ManifestEvents,
+    pub oauth: BTreeMap<String, OAuthProvider>,
     pub run: RunId,
     pub webhook_secret: Secret,
     pub token: TokenHash,
@@ -99,6 +102,7 @@ impl ModuleRun {
             port: new.port,
             permissions: new.permissions,
             events: new.events,
+            oauth: new.oauth,
             run: new.run,
             webhook_secret: new.webhook_secret,
             token: new.token,

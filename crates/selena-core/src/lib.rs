@@ -31,6 +31,6 @@ pub use modules::{
     Installed, Installing, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, Progress, TrialReport,
     Upload,
 };
-pub use secrets::{Credentials, CredentialsError, NoCredentials, OAuth, OAuthParts, Providers};
+pub use secrets::{Credentials, CredentialsError, NoCredentials, OAuth, OAuthParts, Providers, Secrets};
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

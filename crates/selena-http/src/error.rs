@@ -43,8 +43,8 @@ fn status(error: &ApiError) -> StatusCode {
     match error {
         ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
         ApiError::WrongNamespace | ApiError::PermissionMissing(_) | ApiError::Forbidden { .. } => StatusCode::FORBIDDEN,
-        ApiError::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ApiError::NotFound(_) => StatusCode::NOT_FOUND,
+        ApiError::RateLimited | ApiError::TooManyAtOnce(_) => StatusCode::TOO_MANY_REQUESTS,
+        ApiError::NotFound(_) | ApiError::NoCredentials(_) => StatusCode::NOT_FOUND,
         ApiError::Invalid(_) | ApiError::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         ApiError::Conflict { .. } => StatusCode::CONFLICT,
         ApiError::Gone => StatusCode::GONE,
@@ -52,7 +52,7 @@ fn status(error: &ApiError) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         ApiError::EngineDown(_) | ApiError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-        ApiError::Upstream { code: "module_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
+        ApiError::Upstream { code: "module_timeout" | "upstream_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
         ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
         ApiError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -104,7 +104,7 @@ impl IntoResponse for Failure {
 fn extra_header(error: &ApiError) -> Option<(HeaderName, &'static str)> {
     match error {
         ApiError::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        ApiError::RateLimited => Some((header::RETRY_AFTER, "1")),
+        ApiError::RateLimited | ApiError::TooManyAtOnce(_) => Some((header::RETRY_AFTER, "1")),
         _ => None,
     }
 }

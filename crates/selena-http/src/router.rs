@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, intents, module_install, modules, system},
+    routes::{devices, events, intents, module_install, modules, secrets, system},
 };
 
 /// Where the API begins.
@@ -66,6 +66,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::IntentRegister,     POST,   "/intents/register",             intents::register),
         route(Op::IntentList,         GET,    "/intents",                      intents::list),
         route(Op::IntentDelete,       DELETE, "/intents/{module}",             intents::delete),
+        route(Op::SecretsProxy,       POST,   "/secrets/proxy",                secrets::proxy),
         route(Op::ModuleList,         GET,    "/modules",                      modules::list),
         route(Op::ModuleInstall,      POST,   "/modules/install",              module_install::install),
         route(Op::ModuleGet,          GET,    "/modules/{name}",               modules::show),

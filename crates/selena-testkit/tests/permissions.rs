@@ -30,7 +30,7 @@ enum Cell {
     Never,
 }
 use Cell::{Always, Never, With};
-use Permission::{DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe};
+use Permission::{DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, SecretsProxy};
 
 /// A row: method, path, and the columns INTEGRATION; DRIVER and IMPORT_SOURCE; AUTOMATION and UI; SYSTEM; people.
 type Row = (&'static str, &'static str, Cell, Cell, Cell, Cell, Cell);
@@ -57,6 +57,7 @@ const TABLE: &[Row] = &[
     ("DELETE", "/events/subscriptions/{id}", With(EventsSubscribe), With(EventsSubscribe), With(EventsSubscribe), Always, Never),
     ("POST",   "/intents/register",       Always, Always, Always, Always, Always),
     ("GET",    "/intents",                Always, Always, Always, Always, Always),
+    ("POST",   "/secrets/proxy",          With(SecretsProxy), Never, Never, Always, Never),
     ("GET",    "/modules",                Never, Never, Never, Always, Always),
     ("POST",   "/modules/install",        Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/stop",     Never, Never, Never, Always, Always),
@@ -146,6 +147,7 @@ fn module(module_type: ModuleType, permissions: Vec<Permission>) -> Origin {
         port: ModulePort::new(8100).ok(),
         permissions,
         events: ManifestEvents::default(),
+        oauth: Default::default(),
         run: RunId("run".to_owned()),
         webhook_secret: Secret::new("secret".to_owned()),
         token: TokenHash(hex::encode(sha2::Sha256::digest("token"))),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use selena_core::{
-    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts,
+    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, NoCredentials, Secrets,
     identity::RequestLimits,
     ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
 };
@@ -74,6 +74,7 @@ async fn assemble(
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
     let api = Arc::new(Api::new(info()?, store, calls.clone(), development, limits).await?);
+    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), Arc::new(NoCredentials))));
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
     let modules = Modules::load(ModulesParts {
         api: api.clone(),

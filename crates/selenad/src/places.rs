@@ -6,11 +6,14 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
+use selena_core::ports::Https;
 use selena_runtime::settings::{ModulesSettings, Settings, variable};
 use selena_types::{ModuleName, Secret};
+use selena_vault::GuardedHttps;
 use serde_json::{Map, Value};
 
 use crate::arguments::Arguments;
@@ -32,6 +35,7 @@ pub(crate) struct Places {
     pub(crate) name_prefix: String,
     pub(crate) enabled_modules: Vec<ModuleName>,
     pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
+    pub(crate) https: Arc<dyn Https>,
     pub(crate) rate_limit: bool,
     pub(crate) development: Option<DevelopmentKeys>,
 }
@@ -64,6 +68,7 @@ impl Places {
             name_prefix: arguments.name_prefix.clone(),
             enabled_modules: names(&settings.modules.enabled_modules)?,
             module_config: module_config(&settings.modules)?,
+            https: Arc::new(GuardedHttps::new(settings.ca_file.as_deref()).context("setting `core_ca_file`")?),
             rate_limit: !arguments.no_rate_limit,
             development: arguments.dev.then(development_keys),
             data_dir,

@@ -2,6 +2,7 @@
 
 mod devices;
 mod events;
+mod secrets;
 
 pub use events::may_see;
 
@@ -26,6 +27,7 @@ use crate::{
     modules::Modules,
     ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
     presence::{Change, Presence},
+    secrets::Secrets,
     subscriptions::Subscriptions,
     transact::{read, write},
 };
@@ -62,6 +64,7 @@ pub struct Api {
     presence: Arc<Presence>,
     presence_changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
     modules: OnceLock<Weak<Modules>>,
+    secrets: OnceLock<Arc<Secrets>>,
 }
 
 /// What is special about a development hub (protocol, section 12).
@@ -135,6 +138,7 @@ impl Api {
             presence,
             presence_changes: Mutex::new(Some(presence_changes)),
             modules: OnceLock::new(),
+            secrets: OnceLock::new(),
         })
     }
 

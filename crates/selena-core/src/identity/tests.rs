@@ -11,6 +11,7 @@ fn run(name: &str, token: &str) -> Arc<ModuleRun> {
         port: None,
         permissions: vec![],
         events: ManifestEvents::default(),
+        oauth: BTreeMap::new(),
         run: RunId("r".into()),
         webhook_secret: Secret::new("s".into()),
         token: token::hash(token),

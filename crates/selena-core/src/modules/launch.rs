@@ -67,6 +67,7 @@ impl Modules {
             port: launch.manifest.port,
             permissions: launch.manifest.permissions.clone(),
             events: launch.manifest.events.clone(),
+            oauth: launch.manifest.oauth.clone(),
             run: started.run.clone(),
             webhook_secret: launch.webhook_secret,
             token: hash.clone(),

@@ -60,6 +60,16 @@ const STARTS: &[(u16, &str)] = &[
     (409, "It waits for consent, or is disabled."),
     (503, "The container engine does not answer."),
 ];
+const PROXY: &[(u16, &str)] = &[
+    (403, "Not granted, or the URL leads elsewhere than to the provider: `proxy_<reason>`."),
+    (404, "No credentials for this provider."),
+    (408, "The body did not arrive whole."),
+    (413, "The body is too large."),
+    (422, "The body breaks a rule."),
+    (429, "Too many requests, or 8 of them run already."),
+    (502, "The host cannot be reached, or its answer is broken or larger than 5 MiB."),
+    (504, "The host did not answer within 10 seconds."),
+];
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "1 to 1000; 1000 if not given");
 const TYPE: (&str, &str, &str) = ("type", "string", "an event type, `prefix.*` or `*`");
 const SINCE_SEQ: (&str, &str, &str) = ("since_seq", "integer", "only events after this one");
@@ -124,6 +134,12 @@ pub(super) const fn describe(operation: Operation) -> Described {
             &[(201, "They are registered.", Some(Json("IntentsRegistered")))],
         ),
         Op::IntentList => asks("All intents", &[(200, "Intents by module.", Some(Json("Intents")))]),
+        Op::SecretsProxy => sends(
+            "Ask a host of a provider outside; the hub adds the token, and the module never sees it",
+            Json("ProxyRequest"),
+            &[(200, "What the host answered, whatever its status.", Some(Json("ProxyAnswer")))],
+        )
+        .errors(PROXY),
         Op::IntentDelete => asks("Delete a module's intents", &[(204, "They are gone.", None)]).errors(NOT_FOUND),
         Op::ModuleList => asks("All modules", &[(200, "Modules.", Some(Json("Modules")))]),
         Op::ModuleInstall => install(),

@@ -5,6 +5,7 @@ pub(crate) mod events;
 pub(crate) mod intents;
 pub(crate) mod module_install;
 pub(crate) mod modules;
+pub(crate) mod secrets;
 pub(crate) mod system;
 
 use axum::{

@@ -37,6 +37,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `core_secure_dir`: absolute directory of keys and sealed secrets; `/secure`.
     pub secure_dir: PathBuf,
+    /// `core_ca_file`: absolute path of a PEM file with authorities whose certificates the hub believes besides those of
+    /// the system, when it connects to hosts outside.
+    pub ca_file: Option<PathBuf>,
     /// `core_log_level`: what is logged; `info`.
     pub log_level: LogLevel,
     /// `platform_api_url`: base URL of the platform, `https` (`http` only to this machine), without a `/` at its end.
@@ -72,6 +75,7 @@ impl Settings {
             ui_port: source.port("ui_port", 8080)?,
             data_dir: source.directory("core_data_dir", "/var/lib/selena")?,
             secure_dir: source.directory("core_secure_dir", "/secure")?,
+            ca_file: source.file("core_ca_file")?,
             log_level: source.log_level("core_log_level")?,
             platform_api_url: source.url("platform_api_url")?,
             platform_device_hash: source.word("platform_device_hash")?,

@@ -56,8 +56,14 @@ impl<'a> Source<'a> {
     pub(super) fn directory(&mut self, key: &'static str, default: &str) -> Result<PathBuf, SettingsError> {
         const ALLOWED: &str = "an absolute path";
         let Some(given) = self.take(key) else { return Ok(PathBuf::from(default)) };
-        let path = given.value.as_str().filter(|path| path.starts_with('/') && is_clean(path)).map(PathBuf::from);
-        path.ok_or_else(|| given.refused(ALLOWED))
+        absolute(&given).ok_or_else(|| given.refused(ALLOWED))
+    }
+
+    /// An absolute file, if there is one.
+    pub(super) fn file(&mut self, key: &'static str) -> Result<Option<PathBuf>, SettingsError> {
+        const ALLOWED: &str = "an absolute path";
+        let Some(given) = self.take(key) else { return Ok(None) };
+        absolute(&given).map(Some).ok_or_else(|| given.refused(ALLOWED))
     }
 
     /// A word without spaces, if there is one.
@@ -202,6 +208,10 @@ impl<'a> Source<'a> {
     fn given(&self, key: &str, value: Value) -> Given {
         Given { place: format!("{}: `{}`", self.file.display(), key.escape_debug()), value }
     }
+}
+
+fn absolute(given: &Given) -> Option<PathBuf> {
+    given.value.as_str().filter(|path| path.starts_with('/') && is_clean(path)).map(PathBuf::from)
 }
 
 /// The first that is given; an empty text is as good as none.

@@ -51,6 +51,7 @@ fn defaults_are_those_of_the_protocol() {
     assert_eq!(settings.data_dir, Path::new("/var/lib/selena"));
     assert_eq!(settings.secure_dir, Path::new("/secure"));
     assert_eq!(settings.log_level.as_str(), "info");
+    assert!(settings.ca_file.is_none(), "the system's authorities are enough");
     assert!(settings.platform_api_url.is_none() && settings.platform_device_hash.is_none());
     assert!(!settings.mock_platform && settings.integrity_agent_secret.is_none());
     assert!(settings.modules.enabled("any"));
@@ -64,6 +65,7 @@ fn the_environment_is_stronger_than_the_file() {
         ("UI_PORT", ""),
         ("CORE_DATA_DIR", "/data"),
         ("CORE_SECURE_DIR", "/keys"),
+        ("CORE_CA_FILE", "/keys/ca.pem"),
         ("CORE_LOG_LEVEL", "DEBUG"),
         ("PLATFORM_API_URL", "https://platform.example:8443/api/"),
         ("PLATFORM_DEVICE_HASH", "abc"),
@@ -73,6 +75,7 @@ fn the_environment_is_stronger_than_the_file() {
     let settings = load(file, &env).unwrap();
     assert_eq!((settings.core_port.get(), settings.ui_port.get()), (7171, 8081), "an empty variable is none");
     assert_eq!((settings.data_dir, settings.secure_dir), ("/data".into(), "/keys".into()));
+    assert_eq!(settings.ca_file, Some("/keys/ca.pem".into()));
     assert_eq!(settings.log_level.as_str(), "debug");
     assert_eq!(settings.platform_api_url.as_deref(), Some("https://platform.example:8443/api"));
     assert_eq!(settings.platform_device_hash.as_deref(), Some("abc"));
@@ -98,6 +101,7 @@ fn a_bad_value_is_refused_with_its_place_and_what_is_allowed() {
         ("", Some(("UI_PORT", "7070")), &["both 7070"]),
         ("core_data_dir = \"data\"", None, &["`core_data_dir` is \"data\"", "an absolute path"]),
         ("", Some(("CORE_SECURE_DIR", "/a\u{fffd}")), &["CORE_SECURE_DIR", "an absolute path"]),
+        ("core_ca_file = \"ca.pem\"", None, &["`core_ca_file` is \"ca.pem\"", "an absolute path"]),
         ("", Some(("CORE_LOG_LEVEL", "loud")), &["CORE_LOG_LEVEL is \"loud\"", "caused by", "one of off, error"]),
         ("core_log_level = 3", None, &["`core_log_level` is 3"]),
         ("", Some(("MOCK_PLATFORM", "maybe")), &["MOCK_PLATFORM", "true or false"]),
