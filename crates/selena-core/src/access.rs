@@ -47,6 +47,8 @@ pub enum Operation {
     IntegrityStatus,
     AuditList,
     SecretsProxy,
+    OAuthStart,
+    OAuthStatus,
 }
 
 /// What a type of module needs for an operation.
@@ -141,6 +143,8 @@ impl Operation {
         Self::IntegrityStatus,
         Self::AuditList,
         Self::SecretsProxy,
+        Self::OAuthStart,
+        Self::OAuthStatus,
     ];
 
     /// The operation's row of the table in section 3.
@@ -148,7 +152,7 @@ impl Operation {
     pub const fn rule(self) -> Rule {
         use Permission::{
             DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, IntegrityRead, ModulesManage, ModulesRead,
-            SecretsProxy, SystemRead,
+            SecretsOauth, SecretsProxy, SystemRead,
         };
         match self {
             Self::Boot | Self::OpenApi | Self::Health => Rule { public: true, ..Rule::modules(SystemRead) },
@@ -179,6 +183,9 @@ impl Operation {
             Self::IntegrityStatus => Rule::hub(IntegrityRead),
             Self::SecretsProxy => {
                 Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsProxy) }
+            }
+            Self::OAuthStart | Self::OAuthStatus => {
+                Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsOauth) }
             }
         }
     }

@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::Context;
 use selena_core::{
-    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, NoCredentials, Secrets,
+    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
     identity::RequestLimits,
-    ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
+    ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError},
 };
 use selena_http::{Client, Server, serve_admin};
 use selena_runtime::{machine, notify, shutdown};
@@ -39,7 +39,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     let api_port = doors::bind_api(places.listen)?;
     let admin = doors::bind_admin(&places.admin_socket)?;
     let (development, made_token) = development(places.development.take())?;
-    let (api, modules) = assemble(&places, store, development).await?;
+    let (api, modules, oauth) = assemble(&places, store, development).await?;
 
     announce(&api, "core.startup").await;
     let address = api_port.local_addr()?;
@@ -49,6 +49,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     tokio::spawn(api.clone().keep_audit());
     tokio::spawn(api.clone().keep_presence());
     let keeper = tokio::spawn(modules.clone().run());
+    tokio::spawn(oauth.clone().keep_fresh());
     first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
     announce(&api, "core.startup_completed").await;
     notify::ready();
@@ -61,6 +62,9 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     announce(&api, "core.shutdown").await;
     modules.shut_down(DRAIN).await;
     keeper.abort();
+    if tokio::time::timeout(DRAIN, oauth.shut_down()).await.is_err() {
+        tracing::warn!("what was begun with providers did not end in time");
+    }
     api.settle().await?;
     Ok(())
 }
@@ -69,20 +73,20 @@ async fn assemble(
     places: &Places,
     store: Arc<dyn Store>,
     development: Development,
-) -> anyhow::Result<(Arc<Api>, Arc<Modules>)> {
+) -> anyhow::Result<(Arc<Api>, Arc<Modules>, Arc<OAuth>)> {
     let sandbox = sandbox(places, selena_core::hub_id(&store).await?);
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
-    let api = Arc::new(Api::new(info()?, store, calls.clone(), development, limits).await?);
-    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), Arc::new(NoCredentials))));
+    let api = Arc::new(Api::new(info()?, store.clone(), calls.clone(), development, limits).await?);
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
+    let (vault, sealer): (_, Arc<dyn Sealer>) = (Arc::new(sealer.vault()), Arc::new(sealer));
     let modules = Modules::load(ModulesParts {
         api: api.clone(),
         sandbox,
         calls,
         listeners: Arc::new(Server),
         packages: Arc::new(Packages::default()),
-        sealer: Arc::new(sealer),
+        sealer: sealer.clone(),
         memory_store: Arc::new(memory_store),
         config: ModulesConfig {
             data_dir: places.data_dir.clone(),
@@ -91,7 +95,13 @@ async fn assemble(
             module_config: places.module_config.clone(),
         },
     });
-    Ok((api, modules.await?))
+    let modules = modules.await?;
+    let oauth =
+        OAuth::load(OAuthParts { store, sealer, vault, https: places.https.clone(), providers: modules.providers() })
+            .await?;
+    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), oauth.clone())));
+    api.set_oauth(oauth.clone());
+    Ok((api, modules, oauth))
 }
 
 fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {

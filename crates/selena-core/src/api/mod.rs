@@ -27,7 +27,7 @@ use crate::{
     modules::Modules,
     ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
     presence::{Change, Presence},
-    secrets::Secrets,
+    secrets::{OAuth, Secrets},
     subscriptions::Subscriptions,
     transact::{read, write},
 };
@@ -65,6 +65,7 @@ pub struct Api {
     presence_changes: Mutex<Option<mpsc::UnboundedReceiver<Change>>>,
     modules: OnceLock<Weak<Modules>>,
     secrets: OnceLock<Arc<Secrets>>,
+    oauth: OnceLock<Arc<OAuth>>,
 }
 
 /// What is special about a development hub (protocol, section 12).
@@ -139,6 +140,7 @@ impl Api {
             presence_changes: Mutex::new(Some(presence_changes)),
             modules: OnceLock::new(),
             secrets: OnceLock::new(),
+            oauth: OnceLock::new(),
         })
     }
 
@@ -187,6 +189,9 @@ impl Api {
     /// Writes the counts of the audit log that are still in memory.
     pub fn flush_audit(&self) {
         self.audit.flush();
+        if let Some(oauth) = self.oauth() {
+            oauth.flush_audit();
+        }
     }
 
     pub(crate) fn set_modules(&self, modules: &Arc<Modules>) {

@@ -14,6 +14,7 @@ mod launch;
 mod lifecycle;
 mod on_demand;
 mod progress;
+mod providers;
 mod reconcile;
 mod record;
 mod recover;

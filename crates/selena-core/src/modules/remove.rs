@@ -64,6 +64,8 @@ impl Modules {
         let paths =
             [self.package_dir(&name), self.data_image(&name), self.previous_dir(&name), self.pending_dir(&name)];
         blocking(move || paths.iter().try_for_each(|path| remove_all(path))).await?;
+        // After the files, which make room on a full disk; before the row, so that it is tried again.
+        self.forget_tokens(&record).await?;
         let gone = ModuleRecord { state: ModuleState::Removed, ..record };
         let payload = about(&gone, None);
         let module = name.clone();

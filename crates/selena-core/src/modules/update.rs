@@ -58,7 +58,10 @@ impl Modules {
             Err(error) => Err(error),
         };
         match &outcome {
-            Ok(_) => self.drop_previous(staged).await,
+            Ok(_) => {
+                self.forget_changed_tokens(&old, &slot.record()).await;
+                self.drop_previous(staged).await;
+            }
             Err(error) => self.go_back(slot, live, old, was_running, error).await,
         }
         outcome

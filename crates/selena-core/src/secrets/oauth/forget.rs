@@ -35,9 +35,12 @@ impl OAuth {
         now: &BTreeMap<String, OAuthProvider>,
     ) -> Result<(), ApiError> {
         for place in self.places_of(module).await? {
-            let (old, new) = (before.get(&place.1), now.get(&place.1));
-            if new.is_none() || old.map(rights) != new.map(rights) {
-                self.forget(place, old).await?;
+            let wanted = now.get(&place.1).map(rights);
+            let begun = self.sessions.lock().expect("nothing panics while it holds the sign-ins").get(&place).cloned();
+            let begun_for = begun.map(|known| known.rights);
+            let granted_for = self.granted_for(&place).await;
+            if [begun_for, granted_for].into_iter().flatten().any(|rights| Some(rights) != wanted) {
+                self.forget(place.clone(), before.get(&place.1)).await?;
             }
         }
         Ok(())

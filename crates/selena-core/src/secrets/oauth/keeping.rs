@@ -61,8 +61,9 @@ impl Credentials for OAuth {
         &'a self,
         module: &'a ModuleName,
         provider: &'a str,
+        config: &'a OAuthProvider,
     ) -> BoxFuture<'a, Result<Secret, CredentialsError>> {
-        Box::pin(self.good_token((module.clone(), provider.to_owned())))
+        Box::pin(self.good_token((module.clone(), provider.to_owned()), Some(config)))
     }
 }
 
@@ -98,7 +99,8 @@ impl OAuth {
                 () = self.earlier.notified() => {}
                 () = due => if let Some((place, _)) = next {
                     // What came of it is in the log and the audit; the next time is set.
-                    let _outcome = self.good_token(place).await;
+                    let config = self.providers.provider(&place.0, &place.1);
+                    let _outcome = self.good_token(place, config.as_ref()).await;
                 },
             }
         }
@@ -170,20 +172,25 @@ impl OAuth {
         }
     }
 
-    async fn good_token(&self, place: Place) -> Result<Secret, CredentialsError> {
+    async fn good_token(&self, place: Place, config: Option<&OAuthProvider>) -> Result<Secret, CredentialsError> {
         let entry = self.entry(&place);
         let mut held = entry.held.lock().await;
-        let token = self.good_token_of(&place, &entry, &mut held).await;
+        let token = self.good_token_of(&place, &entry, &mut held, config).await;
         self.reschedule(&entry, &held);
         token
     }
 
-    async fn good_token_of(&self, place: &Place, entry: &Entry, held: &mut Held) -> Result<Secret, CredentialsError> {
+    async fn good_token_of(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        held: &mut Held,
+        config: Option<&OAuthProvider>,
+    ) -> Result<Secret, CredentialsError> {
         self.load_tokens(place, entry, held).await?;
         self.save_unsaved(place, held).await;
-        let config = self.providers.provider(&place.0, &place.1);
         let (Some(config), Some(tokens)) = (config, &held.tokens) else { return Err(CredentialsError::None) };
-        if tokens.rights != rights(&config) {
+        if tokens.rights != rights(config) {
             // They were granted for something else; whoever changed that deletes them.
             return Err(CredentialsError::None);
         }
@@ -191,7 +198,7 @@ impl OAuth {
         let waits = held.retry.is_some_and(|(_, until)| now < until);
         let mut failure = "the last refresh failed; it is tried again later".to_owned();
         if !waits && tokens.refresh_at().is_some_and(|at| at <= now) {
-            match self.refresh(place, entry, held, &config).await {
+            match self.refresh(place, entry, held, config).await {
                 Refreshed::Done => {}
                 Refreshed::SignedOut => return Err(CredentialsError::None),
                 Refreshed::Failed(why) => {
@@ -272,6 +279,14 @@ impl OAuth {
         }
         self.hold(entry, held, None);
         self.signed_out(place, why).await;
+    }
+
+    /// What the tokens of a place were granted for, if there are any.
+    pub(super) async fn granted_for(&self, place: &Place) -> Option<String> {
+        let entry = self.entry(place);
+        let mut held = entry.held.lock().await;
+        self.load_tokens(place, &entry, &mut held).await.ok()?;
+        held.tokens.as_ref().map(|tokens| tokens.rights.clone())
     }
 
     /// The tokens of a place, taken out of memory or, if they were never loaded, of the vault.

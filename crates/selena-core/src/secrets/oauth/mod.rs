@@ -60,6 +60,8 @@ pub struct OAuthParts {
     pub providers: Arc<dyn Providers>,
 }
 
+const NO_PROVIDER: ApiError = ApiError::NotFound("this provider in `oauth` of the module's manifest");
+
 /// A module and a provider of its.
 type Place = (ModuleName, String);
 
@@ -120,10 +122,15 @@ impl OAuth {
     ///
     /// # Errors
     /// [`ApiError::NotFound`] if none was ever begun, or the manifest does not name the provider (any more).
-    pub fn status(&self, module: &ModuleName, provider: &str) -> Result<Value, ApiError> {
-        let config = self.provider(module, provider)?;
+    pub fn status(
+        &self,
+        module: &ModuleName,
+        providers: &BTreeMap<String, OAuthProvider>,
+        provider: &str,
+    ) -> Result<Value, ApiError> {
+        let config = providers.get(provider).ok_or(NO_PROVIDER)?;
         let known = self.sessions.lock().expect("nothing panics while it holds the sign-ins");
-        let known = known.get(&(module.clone(), provider.to_owned())).filter(|known| known.rights == rights(&config));
+        let known = known.get(&(module.clone(), provider.to_owned())).filter(|known| known.rights == rights(config));
         let known = known.ok_or(ApiError::NotFound("a sign-in at this provider"))?;
         Ok(json!({ "provider": provider, "status": known.status.as_str(), "session_id": known.id }))
     }
@@ -139,11 +146,6 @@ impl OAuth {
     /// Writes the counts of the audit log that are still in memory.
     pub(crate) fn flush_audit(&self) {
         self.audit.flush();
-    }
-
-    fn provider(&self, module: &ModuleName, provider: &str) -> Result<OAuthProvider, ApiError> {
-        let config = self.providers.provider(module, provider);
-        config.ok_or(ApiError::NotFound("this provider in `oauth` of the module's manifest"))
     }
 
     /// Records what happened to a module's sign-in or tokens.

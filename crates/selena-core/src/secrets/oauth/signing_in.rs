@@ -1,6 +1,6 @@
 //! Signing in: begun by a module, decided by a person at the provider (RFC 8628).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use selena_types::{ModuleName, OAuthProvider, Problems, Secret, fields::Object};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Known, OAuth, Place, device, exchange,
+    Known, NO_PROVIDER, OAuth, Place, device, exchange,
     grant::Grant,
     pace::Pace,
     poll::{self, News},
@@ -26,28 +26,33 @@ use crate::{
 };
 
 impl OAuth {
-    /// `POST /secrets/oauth/start {"provider","scopes"}`: asks the provider for codes, and begins to poll.
+    /// `POST /secrets/oauth/start {"provider","scopes"}` of a module whose manifest names these providers: asks the provider for codes, and begins to poll.
     /// A sign-in of the same module and provider that was begun before is dropped; its tokens are used until the new ones.
     ///
     /// # Errors
     /// [`ApiError::Invalid`] for scopes the manifest does not name, [`ApiError::NotFound`] for such a provider,
     /// [`ApiError::Upstream`] if the provider does not answer, or not as it should.
-    pub async fn start(self: &Arc<Self>, module: &ModuleName, body: &Value) -> Result<Value, ApiError> {
+    pub async fn start(
+        self: &Arc<Self>,
+        module: &ModuleName,
+        providers: &BTreeMap<String, OAuthProvider>,
+        body: &Value,
+    ) -> Result<Value, ApiError> {
         let mut problems = Problems::default();
         let mut object = Object::body(body, &mut problems);
         let (name, asked) = (object.text("provider", 1..=64), object.optional_list("scopes"));
         let Some(name) = name.filter(|_| problems.is_empty()) else { return Err(problems.into()) };
-        let provider = self.provider(module, &name)?;
-        let scopes = scopes(&provider, asked)?;
+        let provider = providers.get(&name).ok_or(NO_PROVIDER)?;
+        let scopes = scopes(provider, asked)?;
         let place = (module.clone(), name);
         let _one_at_a_time = Starting::begin(self, &place)?;
-        let authorization = self.authorize(&provider, &scopes).await?;
+        let authorization = self.authorize(provider, &scopes).await?;
         let uri = authorization.verification_uri_complete.as_ref().unwrap_or(&authorization.verification_uri);
         let picture = qr::data_url(uri).ok_or(ApiError::Unavailable("a QR code of the provider's page"))?;
         let session = Session {
             id: Uuid::new_v4().to_string(),
             status: Status::Pending,
-            rights: rights(&provider),
+            rights: rights(provider),
             started_at: Timestamp::now().as_second(),
             expires_secs: authorization.expires_secs,
             interval_secs: authorization.interval_secs,
@@ -65,14 +70,12 @@ impl OAuth {
         if let Some(complete) = authorization.verification_uri_complete {
             answer["verification_uri_complete"] = json!(complete);
         }
-        // It may have been removed or updated while the provider answered.
-        if self.provider(module, &place.1).map(|now| rights(&now)).ok().as_ref() != Some(&session.rights) {
-            return Err(ApiError::NotFound("this provider in `oauth` of the module's manifest"));
-        }
+        // The module may have been removed while the provider answered.
+        self.providers.provider(module, &place.1).ok_or(NO_PROVIDER)?;
         self.end_polling(&place).await;
         self.save(&place, &session).await?;
         self.record("oauth_started", &place, &format!("scopes {}", scopes.join(" ")));
-        self.follow(place, session);
+        self.follow(place, session, Some(provider.clone()));
         Ok(answer)
     }
 
@@ -93,7 +96,11 @@ impl OAuth {
             let session = Session::open(&*self.sealer, &module, &name, &sealed);
             let place = (module, name);
             match session {
-                Some(session) => self.follow(place, session),
+                Some(session) => {
+                    let config = self.providers.provider(&place.0, &place.1);
+                    let config = config.filter(|config| rights(config) == session.rights);
+                    self.follow(place, session, config);
+                }
                 // Its key is gone, or it was changed: there is nothing to go on with (S04).
                 None => self.record("secret_corrupt", &place, "the sign-in does not open; it has to be begun again"),
             }
@@ -102,7 +109,7 @@ impl OAuth {
     }
 
     /// Makes a stored sign-in the one that is known, and polls if it is pending.
-    fn follow(self: &Arc<Self>, place: Place, session: Session) {
+    fn follow(self: &Arc<Self>, place: Place, session: Session, config: Option<OAuthProvider>) {
         let known = Known {
             id: session.id.clone(),
             status: session.status,
@@ -116,7 +123,7 @@ impl OAuth {
             let oauth = self.clone();
             self.tasks.spawn(async move {
                 let _ended = ended;
-                oauth.decide(place, session, cancel).await;
+                oauth.decide(place, session, config, cancel).await;
             });
         }
     }
@@ -130,11 +137,17 @@ impl OAuth {
         }
     }
 
-    async fn decide(&self, place: Place, mut session: Session, cancel: CancellationToken) {
+    async fn decide(
+        &self,
+        place: Place,
+        mut session: Session,
+        config: Option<OAuthProvider>,
+        cancel: CancellationToken,
+    ) {
         let Some(device_code) = session.device_code.take() else { return };
         let id = session.id.clone();
         let decision = tokio::select! {
-            decision = self.poll(&place, &session, &device_code) => decision,
+            decision = self.poll(&place, &session, config, &device_code) => decision,
             () = cancel.cancelled() => return,
         };
         // From here on it is not cut off: a token that was given once is given once.
@@ -155,9 +168,14 @@ impl OAuth {
         }
     }
 
-    async fn poll(&self, place: &Place, session: &Session, device_code: &Secret) -> News {
-        let current = self.providers.provider(&place.0, &place.1).filter(|config| rights(config) == session.rights);
-        let Some(provider) = current else {
+    async fn poll(
+        &self,
+        place: &Place,
+        session: &Session,
+        config: Option<OAuthProvider>,
+        device_code: &Secret,
+    ) -> News {
+        let Some(provider) = config else {
             return News::Failed("the manifest says something else of it now".to_owned());
         };
         let remaining = Duration::from_secs(session.remaining_secs(Timestamp::now()));
