@@ -51,24 +51,63 @@ enum Body {
 impl ProxyAnswer {
     /// Takes the token out of an answer, in the forms in which an honest host repeats what it was sent.
     pub(super) fn new(answer: HttpsAnswer, token: &Secret) -> Self {
-        let token = token.expose();
-        let mut held_token = false;
+        let mut redactor = Redactor::new(token);
         let mut headers: BTreeMap<String, String> = BTreeMap::new();
         for (name, value) in answer.headers.into_iter().filter(|(name, _)| !DROPPED.contains(&name.as_str())) {
-            let name = redact_text(name, token, &mut held_token);
-            let value = redact_text(value, token, &mut held_token);
-            let all = headers.entry(name).or_default();
+            let all = headers.entry(redactor.text(name)).or_default();
             if !all.is_empty() {
                 all.push_str(", ");
             }
-            all.push_str(&value);
+            all.push_str(&redactor.text(value));
         }
-        let mut bytes = redact(answer.body, token, &mut held_token);
-        // As writers of JSON may have it.
-        if token.contains('/') {
-            bytes = redact(bytes, &token.replace('/', "\\/"), &mut held_token);
-        }
-        Self { status_code: answer.status, headers, body: body(bytes), held_token }
+        let body = body(redactor.bytes(answer.body));
+        Self { status_code: answer.status, headers, body, held_token: redactor.found }
+    }
+}
+
+/// Takes a token out of texts and bytes.
+struct Redactor {
+    forms: Vec<String>,
+    /// Whether it stood in one of them.
+    found: bool,
+}
+
+impl Redactor {
+    fn new(token: &Secret) -> Self {
+        let token = token.expose();
+        // As it is, and as some writers of JSON have it.
+        let forms = [token.to_owned(), token.replace('/', "\\/")];
+        Self { forms: forms.into_iter().filter(|form| !form.is_empty()).collect(), found: false }
+    }
+
+    fn text(&mut self, text: String) -> String {
+        self.forms.iter().fold(text, |text, form| {
+            if !text.contains(form) {
+                return text;
+            }
+            self.found = true;
+            text.replace(form, REDACTED)
+        })
+    }
+
+    fn bytes(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        self.forms.iter().fold(bytes, |bytes, form| {
+            let finder = memmem::Finder::new(form);
+            let mut found = finder.find_iter(&bytes).peekable();
+            if found.peek().is_none() {
+                return bytes;
+            }
+            self.found = true;
+            let mut clean = Vec::with_capacity(bytes.len());
+            let mut done = 0;
+            for at in found {
+                clean.extend_from_slice(&bytes[done..at]);
+                clean.extend_from_slice(REDACTED.as_bytes());
+                done = at + form.len();
+            }
+            clean.extend_from_slice(&bytes[done..]);
+            clean
+        })
     }
 }
 
@@ -86,31 +125,6 @@ fn body(bytes: Vec<u8>) -> Option<Body> {
         },
         Err(other) => Body::Bytes { base64: BASE64_STANDARD.encode(other.as_bytes()) },
     })
-}
-
-fn redact_text(text: String, token: &str, held: &mut bool) -> String {
-    if token.is_empty() || !text.contains(token) {
-        return text;
-    }
-    *held = true;
-    text.replace(token, REDACTED)
-}
-
-fn redact(bytes: Vec<u8>, token: &str, held: &mut bool) -> Vec<u8> {
-    let finder = memmem::Finder::new(token);
-    if token.is_empty() || finder.find(&bytes).is_none() {
-        return bytes;
-    }
-    *held = true;
-    let mut clean = Vec::with_capacity(bytes.len());
-    let mut done = 0;
-    for at in finder.find_iter(&bytes) {
-        clean.extend_from_slice(&bytes[done..at]);
-        clean.extend_from_slice(REDACTED.as_bytes());
-        done = at + token.len();
-    }
-    clean.extend_from_slice(&bytes[done..]);
-    clean
 }
 
 #[cfg(test)]
@@ -134,7 +148,8 @@ mod tests {
         let escaped = format!("{{\"a\":\"{}\",\"{TOKEN}\":1}}", TOKEN.replace('/', "\\/"));
         let binary = [b"\xff\x00", TOKEN.as_bytes(), b"\xfe"].concat();
         for body in [echo.as_bytes(), escaped.as_bytes(), &binary] {
-            let (answer, held) = seen(&[("x-echo", TOKEN), (TOKEN, "name")], body);
+            let (answer, held) =
+                seen(&[("x-echo", TOKEN), (TOKEN, "name"), ("x-json", &TOKEN.replace('/', "\\/"))], body);
             let text = answer.to_string();
             let bytes = answer["body"]["base64"].as_str().map(|text| BASE64_STANDARD.decode(text).expect("base64"));
             let bytes = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
