@@ -30,11 +30,13 @@ pub struct Options {
     pub engine: Engine,
     /// The level of its log.
     pub log_level: &'static str,
+    /// An authority it believes besides the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug" }
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", ca_file: None }
     }
 }
 
@@ -299,6 +301,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
         .env("DEV_MODULE_TOKEN", token)
         .env("SELENA_WEBHOOK_SECRET", secret)
         .env("CORE_LOG_LEVEL", options.log_level)
+        .envs(options.ca_file.as_ref().map(|file| ("CORE_CA_FILE", file)))
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(log)
