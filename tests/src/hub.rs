@@ -30,13 +30,15 @@ pub struct Options {
     pub engine: Engine,
     /// The level of its log.
     pub log_level: &'static str,
+    /// Whether it makes a new key for secrets at its start.
+    pub new_key: bool,
     /// An authority it believes besides the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", ca_file: None }
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", new_key: false, ca_file: None }
     }
 }
 
@@ -117,6 +119,14 @@ impl Hub {
         let (process, port) = spawn(&self.options, self.dir.path(), &self.prefix, &self.token, &self.webhook_secret);
         self.process = process;
         self.port = port;
+    }
+
+    /// Starts it again with the same data and a new key for secrets.
+    #[track_caller]
+    pub fn start_again_with_new_key(&mut self) {
+        self.options.new_key = true;
+        self.start_again();
+        self.options.new_key = false;
     }
 
     /// Whether it still runs.
@@ -296,6 +306,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
         .arg("--init")
         .arg(programs::init())
         .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
+        .args(options.new_key.then_some("--new-key"))
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("DEV_MODULE_TOKEN", token)

@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Put before the names of containers and images, so that two hubs can share one Docker.
     #[arg(long, value_name = "TEXT", default_value = "", requires = "dev")]
     pub(crate) name_prefix: String,
+    /// Make a new key for secrets at rest, and seal all of them again with it. What is cut goes on at the next start.
+    #[arg(long)]
+    pub(crate) new_key: bool,
     /// Run core and sandbox in one process; so far they always do.
     #[arg(long)]
     pub(crate) all_in_one: bool,

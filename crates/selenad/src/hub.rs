@@ -10,7 +10,7 @@ use anyhow::Context;
 use selena_core::{
     Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
     identity::RequestLimits,
-    ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError},
+    ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
 };
 use selena_http::{Client, Server, serve_admin};
 use selena_runtime::{machine, notify, shutdown};
@@ -79,7 +79,10 @@ async fn assemble(
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
     let api = Arc::new(Api::new(info()?, store.clone(), calls.clone(), development, limits).await?);
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
-    let (vault, sealer): (_, Arc<dyn Sealer>) = (Arc::new(sealer.vault()), Arc::new(sealer));
+    let (vault, sealer): (Arc<dyn Vault>, Arc<dyn Sealer>) = (Arc::new(sealer.vault()), Arc::new(sealer));
+    if places.new_key {
+        vault.begin_key_change().context("cannot make a new key for secrets at rest")?;
+    }
     let modules = Modules::load(ModulesParts {
         api: api.clone(),
         sandbox,
@@ -96,12 +99,33 @@ async fn assemble(
         },
     });
     let modules = modules.await?;
-    let oauth =
-        OAuth::load(OAuthParts { store, sealer, vault, https: places.https.clone(), providers: modules.providers() })
-            .await?;
+    let oauth = OAuth::load(OAuthParts {
+        store,
+        sealer,
+        vault: vault.clone(),
+        https: places.https.clone(),
+        providers: modules.providers(),
+    })
+    .await?;
     api.set_secrets(Arc::new(Secrets::new(places.https.clone(), oauth.clone())));
     api.set_oauth(oauth.clone());
+    if vault.is_changing_keys() {
+        end_key_change(&modules, &*vault).await;
+    }
     Ok((api, modules, oauth))
+}
+
+/// Seals again what is not yet sealed with the newest key, and drops the one before. If that fails, both are kept:
+/// everything opens, and the next start goes on.
+async fn end_key_change(modules: &Modules, vault: &dyn Vault) {
+    let ended = match modules.seal_again().await {
+        Ok(()) => vault.end_key_change().map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => tracing::info!("all secrets are sealed with the newest key; the one before is gone"),
+        Err(error) => tracing::error!(error = &*error as &dyn std::error::Error, "the key before is still needed"),
+    }
 }
 
 fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {

@@ -37,6 +37,7 @@ pub(crate) struct Places {
     pub(crate) module_config: BTreeMap<ModuleName, Map<String, Value>>,
     pub(crate) https: Arc<dyn Https>,
     pub(crate) rate_limit: bool,
+    pub(crate) new_key: bool,
     pub(crate) development: Option<DevelopmentKeys>,
 }
 
@@ -70,6 +71,7 @@ impl Places {
             module_config: module_config(&settings.modules)?,
             https: Arc::new(GuardedHttps::new(settings.ca_file.as_deref()).context("setting `core_ca_file`")?),
             rate_limit: !arguments.no_rate_limit,
+            new_key: arguments.new_key,
             development: arguments.dev.then(development_keys),
             data_dir,
         })

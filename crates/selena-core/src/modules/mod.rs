@@ -21,6 +21,7 @@ mod recover;
 mod remove;
 mod rights;
 mod schedule;
+mod seal_again;
 mod slot;
 mod staging;
 mod supervise;

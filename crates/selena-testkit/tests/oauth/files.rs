@@ -105,3 +105,21 @@ async fn w04_a_kill_between_the_file_and_its_counter_loses_nothing_and_opens_no_
     assert!(access(&oauth).await.is_err(), "and from then on the older one is not");
     assert_eq!(house.audit("secret_rolled_back").await.len(), 1);
 }
+
+#[tokio::test]
+async fn w05_sign_ins_and_tokens_outlive_a_change_of_keys() {
+    let house = House::new();
+    let oauth = house.signed_in_for_long().await;
+    oauth.shut_down().await;
+    drop(oauth);
+    let sealer = selena_vault::FileKeySealer::open_or_create(house.key_file().parent().unwrap()).unwrap();
+    selena_core::ports::Vault::begin_key_change(&sealer.vault()).unwrap();
+    let oauth = house.start().await;
+    assert_eq!(status(&oauth), "completed");
+    oauth.shut_down().await;
+    let sealer = selena_vault::FileKeySealer::open_or_create(house.key_file().parent().unwrap()).unwrap();
+    selena_core::ports::Vault::end_key_change(&sealer.vault()).unwrap();
+    assert_eq!(fs::read(house.key_file()).unwrap().len(), 32, "the key before is gone");
+    let oauth = house.start().await;
+    assert_eq!((status(&oauth).as_str(), access(&oauth).await.unwrap().as_str()), ("completed", "canary-access"));
+}

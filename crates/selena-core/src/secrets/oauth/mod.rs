@@ -96,7 +96,8 @@ struct Known {
 }
 
 impl OAuth {
-    /// With the sign-ins that are in the store; those that are pending go on being polled.
+    /// With the sign-ins that are in the store; those that are pending go on being polled. While the sealing key changes,
+    /// they are sealed again with the newest.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -114,6 +115,9 @@ impl OAuth {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        if oauth.kept.vault.is_changing_keys() {
+            oauth.seal_sessions_again().await?;
+        }
         oauth.load_sessions().await?;
         Ok(oauth)
     }

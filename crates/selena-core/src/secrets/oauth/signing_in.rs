@@ -108,6 +108,16 @@ impl OAuth {
         Ok(())
     }
 
+    /// Before anything else writes them (faults, W05).
+    pub(super) async fn seal_sessions_again(&self) -> Result<(), ApiError> {
+        for (module, name, sealed) in read(&self.kept.store, |rows| rows.oauth_sessions()).await? {
+            if let Some(session) = Session::open(&*self.sealer, &module, &name, &sealed) {
+                self.save(&(module, name), &session).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a stored sign-in the one that is known, and polls if it is pending.
     fn follow(self: &Arc<Self>, place: Place, session: Session, config: Option<OAuthProvider>) {
         let known = Known {
