@@ -36,11 +36,23 @@ pub struct Options {
     pub data_mib: Option<u32>,
     /// Where the kernel tells the hub what a device is; the real one if not given.
     pub sysfs: Option<PathBuf>,
+    /// Whether it makes a new key for secrets at its start.
+    pub new_key: bool,
+    /// An authority it believes besides the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", data_mib: None, sysfs: None }
+        Self {
+            rate_limit: true,
+            engine: Engine::default(),
+            log_level: "debug",
+            data_mib: None,
+            sysfs: None,
+            new_key: false,
+            ca_file: None,
+        }
     }
 }
 
@@ -124,6 +136,14 @@ impl Hub {
         let (process, port) = spawn(&self.options, self.dir.path(), &self.prefix, &self.token, &self.webhook_secret);
         self.process = process;
         self.port = port;
+    }
+
+    /// Starts it again with the same data and a new key for secrets.
+    #[track_caller]
+    pub fn start_again_with_new_key(&mut self) {
+        self.options.new_key = true;
+        self.start_again();
+        self.options.new_key = false;
     }
 
     /// Whether it still runs.
@@ -315,11 +335,13 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
         .arg(programs::init())
         .args(options.sysfs.iter().flat_map(|sysfs| [OsStr::new("--sysfs"), sysfs.as_os_str()]))
         .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
+        .args(options.new_key.then_some("--new-key"))
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("DEV_MODULE_TOKEN", token)
         .env("SELENA_WEBHOOK_SECRET", secret)
         .env("CORE_LOG_LEVEL", options.log_level)
+        .envs(options.ca_file.as_ref().map(|file| ("CORE_CA_FILE", file)))
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(log)

@@ -1,6 +1,6 @@
 //! Where a module's token and webhook secret are: in its own memory, and nowhere else (protocol, section 2).
 
-use selena_tests::{Engine, Hub, Options, Package, search};
+use selena_tests::{Engine, Hub, Options, Package, search, wait};
 use serde_json::json;
 
 #[test]
@@ -73,4 +73,18 @@ fn only_root_reads_the_keys_and_only_the_group_asks_the_hub() {
         assert_eq!(mode, 0, "{}", entry.path().display());
     }
     assert_eq!(mode("run/admin.sock"), 0o660);
+}
+
+#[test]
+fn w05_a_new_key_at_a_start_opens_all_that_was_sealed_before() {
+    let mut hub = Hub::start();
+    let secret = hub.install(&Package::probe("keeper", 8100)).webhook_secret();
+    let file = hub.data_dir().join("secure/hub.key");
+    let before = std::fs::read(&file).unwrap();
+    assert_eq!(hub.terminate(), Some(0));
+    hub.start_again_with_new_key();
+    let after = std::fs::read(&file).unwrap();
+    assert!(after != before && after.len() == 32, "one key, and not the one before");
+    wait::until("the module runs again", 60, || hub.status("keeper") == "RUNNING");
+    assert_eq!(hub.module("keeper").webhook_secret(), secret);
 }

@@ -58,6 +58,8 @@ pub enum Operation {
     PublisherRotate,
     SecretsProxy,
     HostDeviceList,
+    OAuthStart,
+    OAuthStatus,
 }
 
 /// What a type of module needs for an operation.
@@ -163,6 +165,8 @@ impl Operation {
         Self::PublisherRotate,
         Self::SecretsProxy,
         Self::HostDeviceList,
+        Self::OAuthStart,
+        Self::OAuthStatus,
     ];
 
     /// The operation's row of the table in section 3.
@@ -170,7 +174,7 @@ impl Operation {
     pub const fn rule(self) -> Rule {
         use Permission::{
             DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, IntegrityRead, ModulesManage, ModulesRead,
-            SecretsProxy, SystemRead,
+            SecretsOauth, SecretsProxy, SystemRead,
         };
         match self {
             // A key of its own decides on the second one.
@@ -216,6 +220,9 @@ impl Operation {
             Self::SafeModeExit => Rule { system: false, ..Rule::hub(IntegrityRead) },
             Self::SecretsProxy => {
                 Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsProxy) }
+            }
+            Self::OAuthStart | Self::OAuthStatus => {
+                Rule { driver: Right::No, automation: Right::No, people: false, ..Rule::modules(SecretsOauth) }
             }
         }
     }

@@ -35,7 +35,7 @@ pub use modules::{
     PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
-pub use secrets::{Credentials, CredentialsError, NoCredentials, Secrets};
+pub use secrets::{Credentials, CredentialsError, NoCredentials, OAuth, OAuthParts, Providers, Secrets};
 pub use selena_signature::KeyId;
 pub use subscriptions::Subscription;
 pub use token::{NoRandomness, new_token};

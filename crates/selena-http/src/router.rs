@@ -72,6 +72,8 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::IntentList,         GET,    "/intents",                      intents::list),
         route(Op::IntentDelete,       DELETE, "/intents/{module}",             intents::delete),
         route(Op::SecretsProxy,       POST,   "/secrets/proxy",                secrets::proxy),
+        route(Op::OAuthStart,         POST,   "/secrets/oauth/start",          secrets::oauth_start),
+        route(Op::OAuthStatus,        GET,    "/secrets/oauth/status",         secrets::oauth_status),
         route(Op::ModuleList,         GET,    "/modules",                      modules::list),
         route(Op::ModuleInstall,      POST,   "/modules/install",              module_install::install),
         route(Op::ModuleGet,          GET,    "/modules/{name}",               modules::show),

@@ -12,11 +12,13 @@ mod events;
 mod migrations;
 mod module_config;
 mod modules;
+mod oauth_sessions;
 mod publishers;
 mod rows;
 mod settings;
 mod threads;
 mod tokens;
+mod vault_counters;
 mod writer;
 
 use std::{

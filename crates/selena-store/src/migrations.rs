@@ -115,6 +115,22 @@ const STEPS: &[&str] = &[
         reason TEXT
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE vault_counters (
+        module TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        reserved INTEGER NOT NULL,
+        floor INTEGER NOT NULL,
+        PRIMARY KEY (module, provider)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE oauth_sessions (
+        module TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (module, provider)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive

@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use selena_core::{
     ModuleRecord, PublisherKey,
-    ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, Tx},
+    ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, Tx, VaultCounters},
 };
 use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{audit, devices, events, module_config, modules, publishers, settings, tokens};
+use crate::{
+    audit, devices, events, module_config, modules, oauth_sessions, publishers, settings, tokens, vault_counters,
+};
 
 /// Reading over a connection.
 pub(crate) struct SqliteRows<'a>(pub(crate) &'a Connection);
@@ -73,6 +75,12 @@ macro_rules! rows {
             }
             fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
                 settings::get(self.$connection(), key)
+            }
+            fn vault_counters(&self, module: &ModuleName, provider: &str) -> Result<VaultCounters, StoreError> {
+                vault_counters::get(self.$connection(), module, provider)
+            }
+            fn oauth_sessions(&self) -> Result<Vec<(ModuleName, String, Vec<u8>)>, StoreError> {
+                oauth_sessions::all(self.$connection())
             }
         }
     };
@@ -173,5 +181,26 @@ impl Tx for SqliteTx<'_> {
 
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
         settings::put(self.connection, key, value)
+    }
+
+    fn put_vault_counters(
+        &mut self,
+        module: &ModuleName,
+        provider: &str,
+        counters: VaultCounters,
+    ) -> Result<(), StoreError> {
+        vault_counters::put(self.connection, module, provider, counters)
+    }
+
+    fn outdate_vault_counters(&mut self, module: &ModuleName) -> Result<(), StoreError> {
+        vault_counters::outdate(self.connection, module)
+    }
+
+    fn put_oauth_session(&mut self, module: &ModuleName, provider: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        oauth_sessions::put(self.connection, module, provider, sealed)
+    }
+
+    fn delete_oauth_session(&mut self, module: &ModuleName, provider: &str) -> Result<(), StoreError> {
+        oauth_sessions::delete(self.connection, module, provider)
     }
 }

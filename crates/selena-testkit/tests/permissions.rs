@@ -30,7 +30,7 @@ enum Cell {
     Never,
 }
 use Cell::{Always, Never, With};
-use Permission::{DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, SecretsProxy};
+use Permission::{DeviceRead, DeviceWrite, EventsPublish, EventsSubscribe, SecretsOauth, SecretsProxy};
 
 /// A row: method, path, and the columns INTEGRATION; DRIVER and IMPORT_SOURCE; AUTOMATION and UI; SYSTEM; people.
 type Row = (&'static str, &'static str, Cell, Cell, Cell, Cell, Cell);
@@ -63,6 +63,8 @@ const TABLE: &[Row] = &[
     ("POST",   "/intents/register",       Always, Always, Always, Always, Always),
     ("GET",    "/intents",                Always, Always, Always, Always, Always),
     ("POST",   "/secrets/proxy",          With(SecretsProxy), Never, Never, Always, Never),
+    ("POST",   "/secrets/oauth/start",    With(SecretsOauth), Never, Never, Always, Never),
+    ("GET",    "/secrets/oauth/status",   With(SecretsOauth), Never, Never, Always, Never),
     ("GET",    "/modules",                Never, Never, Never, Always, Always),
     ("POST",   "/modules/install",        Never, Never, Never, Always, Always),
     ("POST",   "/modules/other/stop",     Never, Never, Never, Always, Always),

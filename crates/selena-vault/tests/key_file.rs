@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::stat::Mode;
 use selena_core::ports::Sealer;
-use selena_vault::{FileKeySealer, KeyFileError};
+use selena_vault::{FileKeySealer, SecureFileError};
 use tempfile::{TempDir, tempdir};
 
 /// A secure directory with a key.
@@ -23,7 +23,7 @@ fn with_key() -> (TempDir, PathBuf) {
 
 fn refusal(dir: &Path) -> String {
     match FileKeySealer::open_or_create(dir) {
-        Err(error @ KeyFileError::Refused { .. }) => error.to_string(),
+        Err(error @ SecureFileError::Refused { .. }) => error.to_string(),
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -74,9 +74,9 @@ fn s05_links_are_refused() {
 #[test]
 fn s05_other_sizes_and_kinds_are_refused() {
     let (dir, key) = with_key();
-    for size in [0, 31, 33, 64] {
+    for size in [0, 31, 33, 65, 96] {
         fs::write(&key, vec![7; size]).expect("our own file");
-        assert!(refusal(dir.path()).contains(&format!("it has {size} bytes; it must have 32")));
+        assert!(refusal(dir.path()).contains(&format!("it has {size} bytes; it must have 32, or twice")));
     }
     fs::remove_file(&key).expect("our own file");
     nix::unistd::mkfifo(&key, Mode::from_bits_truncate(0o600)).expect("a pipe");
@@ -90,7 +90,7 @@ fn s05_other_sizes_and_kinds_are_refused() {
 fn a_missing_secure_directory_is_named() {
     let dir = tempdir().expect("a temporary directory");
     let error = FileKeySealer::open_or_create(&dir.path().join("absent")).expect_err("no directory");
-    assert!(matches!(&error, KeyFileError::Io { .. }) && error.to_string().contains("absent"), "{error}");
+    assert!(matches!(&error, SecureFileError::Io { .. }) && error.to_string().contains("absent"), "{error}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ pub(crate) struct Arguments {
     /// Where the kernel says what a device is, for tests that bring devices of their own.
     #[arg(long, value_name = "DIR", default_value = "/sys", requires = "dev", hide = true)]
     pub(crate) sysfs: PathBuf,
+    /// Make a new key for secrets at rest, and seal all of them again with it. What is cut goes on at the next start.
+    #[arg(long)]
+    pub(crate) new_key: bool,
     /// Run core and sandbox in one process; so far they always do.
     #[arg(long)]
     pub(crate) all_in_one: bool,

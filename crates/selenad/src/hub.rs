@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::Context;
 use selena_core::{
-    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, NoCredentials, Secrets,
+    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
     identity::RequestLimits,
     integrity::Integrity,
-    ports::{ListenerHost, ModuleCalls, Sandbox, Store, StoreError},
+    ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
 };
 use selena_http::{Client, Server, serve_admin};
 use selena_runtime::{machine, notify, shutdown};
@@ -40,7 +40,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     let api_port = doors::bind_api(places.listen)?;
     let admin = doors::bind_admin(&places.admin_socket)?;
     let (development, made_token) = development(places.development.take())?;
-    let (api, modules) = assemble(&places, store, development).await?;
+    let (api, modules, oauth) = assemble(&places, store, development).await?;
 
     announce(&api, "core.startup").await;
     if let Some(safe_mode) = api.integrity().safe_mode() {
@@ -54,6 +54,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     tokio::spawn(api.clone().keep_audit());
     tokio::spawn(api.clone().keep_presence());
     let keeper = tokio::spawn(modules.clone().run());
+    tokio::spawn(oauth.clone().keep_fresh());
     first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
     announce(&api, "core.startup_completed").await;
     notify::ready();
@@ -66,6 +67,9 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     announce(&api, "core.shutdown").await;
     modules.shut_down(DRAIN).await;
     keeper.abort();
+    if tokio::time::timeout(DRAIN, oauth.shut_down()).await.is_err() {
+        tracing::warn!("what was begun with providers did not end in time");
+    }
     api.settle().await?;
     Ok(())
 }
@@ -74,22 +78,25 @@ async fn assemble(
     places: &Places,
     store: Arc<dyn Store>,
     development: Development,
-) -> anyhow::Result<(Arc<Api>, Arc<Modules>)> {
+) -> anyhow::Result<(Arc<Api>, Arc<Modules>, Arc<OAuth>)> {
     let sandbox = sandbox(places, selena_core::hub_id(&store).await?);
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
     let integrity = Integrity::of_hub(&places.agent_secret, &places.data_dir);
-    let api = Api::new(info()?, store, calls.clone(), development, limits).await?.watched_by(integrity);
+    let api = Api::new(info()?, store.clone(), calls.clone(), development, limits).await?.watched_by(integrity);
     let api = Arc::new(api);
-    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), Arc::new(NoCredentials))));
     let sealer = FileKeySealer::open_or_create(&places.secure_dir)?;
+    let (vault, sealer): (Arc<dyn Vault>, Arc<dyn Sealer>) = (Arc::new(sealer.vault()), Arc::new(sealer));
+    if places.new_key {
+        vault.begin_key_change().context("cannot make a new key for secrets at rest")?;
+    }
     let modules = Modules::load(ModulesParts {
         api: api.clone(),
         sandbox,
         calls,
         listeners: Arc::new(Server),
         packages: Arc::new(Packages::default()),
-        sealer: Arc::new(sealer),
+        sealer: sealer.clone(),
         memory_store: Arc::new(memory_store),
         config: ModulesConfig {
             data_dir: places.data_dir.clone(),
@@ -99,7 +106,34 @@ async fn assemble(
             vendor_key: places.vendor_key.clone(),
         },
     });
-    Ok((api, modules.await?))
+    let modules = modules.await?;
+    let oauth = OAuth::load(OAuthParts {
+        store,
+        sealer,
+        vault: vault.clone(),
+        https: places.https.clone(),
+        providers: modules.providers(),
+    })
+    .await?;
+    api.set_secrets(Arc::new(Secrets::new(places.https.clone(), oauth.clone())));
+    api.set_oauth(oauth.clone());
+    if vault.is_changing_keys() {
+        end_key_change(&modules, &*vault).await;
+    }
+    Ok((api, modules, oauth))
+}
+
+/// Seals again what is not yet sealed with the newest key, and drops the one before. If that fails, both are kept:
+/// everything opens, and the next start goes on.
+async fn end_key_change(modules: &Modules, vault: &dyn Vault) {
+    let ended = match modules.seal_again().await {
+        Ok(()) => vault.end_key_change().map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    match ended {
+        Ok(()) => tracing::info!("all secrets are sealed with the newest key; the one before is gone"),
+        Err(error) => tracing::error!(error = &*error as &dyn std::error::Error, "the key before is still needed"),
+    }
 }
 
 fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {

@@ -4,6 +4,7 @@ mod adapters;
 mod arguments;
 mod doors;
 mod hub;
+mod memory;
 mod places;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 
 /// All that can be wrong with the configuration, found before any port is bound.
 fn configure(arguments: &Arguments) -> anyhow::Result<Places> {
+    memory::keep_private()?;
     if arguments.dev && is_release()? {
         anyhow::bail!("--dev is not for release images: this system's VARIANT_ID is `release`");
     }

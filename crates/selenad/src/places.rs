@@ -46,6 +46,7 @@ pub(crate) struct Places {
     pub(crate) vendor_key: Option<PublicKey>,
     pub(crate) https: Arc<dyn Https>,
     pub(crate) rate_limit: bool,
+    pub(crate) new_key: bool,
     pub(crate) development: Option<DevelopmentKeys>,
     pub(crate) agent_secret: Secret,
 }
@@ -88,6 +89,7 @@ impl Places {
             vendor_key: vendor_key(arguments.vendor_key.as_deref())?,
             https: Arc::new(GuardedHttps::new(settings.ca_file.as_deref()).context("setting `core_ca_file`")?),
             rate_limit: !arguments.no_rate_limit,
+            new_key: arguments.new_key,
             development: arguments.dev.then(development_keys),
             data_dir,
         })

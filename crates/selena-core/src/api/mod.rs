@@ -29,7 +29,7 @@ use crate::{
     modules::Modules,
     ports::{Commit, CommitObserver, DeviceChange, ModuleCalls, Store, Tx},
     presence::{Change, Presence},
-    secrets::Secrets,
+    secrets::{OAuth, Secrets},
     subscriptions::Subscriptions,
     transact::{read, write},
 };
@@ -68,6 +68,7 @@ pub struct Api {
     integrity: Integrity,
     modules: OnceLock<Weak<Modules>>,
     secrets: OnceLock<Arc<Secrets>>,
+    oauth: OnceLock<Arc<OAuth>>,
 }
 
 /// What is special about a development hub (protocol, section 12).
@@ -143,6 +144,7 @@ impl Api {
             integrity: Integrity::default(),
             modules: OnceLock::new(),
             secrets: OnceLock::new(),
+            oauth: OnceLock::new(),
         })
     }
 
@@ -191,6 +193,9 @@ impl Api {
     /// Writes the counts of the audit log that are still in memory.
     pub fn flush_audit(&self) {
         self.audit.flush();
+        if let Some(oauth) = self.oauth() {
+            oauth.flush_audit();
+        }
     }
 
     pub(crate) fn set_modules(&self, modules: &Arc<Modules>) {

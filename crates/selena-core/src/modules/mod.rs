@@ -18,6 +18,7 @@ mod launch;
 mod lifecycle;
 mod on_demand;
 mod progress;
+mod providers;
 mod reconcile;
 mod record;
 mod recover;
@@ -26,6 +27,7 @@ mod rights;
 mod safe_mode;
 mod schedule;
 mod score;
+mod seal_again;
 mod signer;
 mod slot;
 mod staging;
@@ -54,6 +56,7 @@ use crate::{
 pub use install::{Installed, Installing};
 pub use progress::Progress;
 pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
+pub(crate) use rights::provider_rights;
 pub use score::ScorePoint;
 pub use staging::Upload;
 

@@ -65,6 +65,8 @@ impl Modules {
         let mut paths = vec![self.package_dir(&name), self.data_image(&name), self.pending_dir(&name)];
         paths.extend(self.shelf(&name).leftovers());
         blocking(move || paths.iter().try_for_each(|path| remove_all(path))).await?;
+        // After the files, which make room on a full disk; before the row, so that it is tried again.
+        self.forget_tokens(&record).await?;
         let gone = ModuleRecord { state: ModuleState::Removed, ..record };
         let payload = about(&gone, None);
         let module = name.clone();

@@ -53,7 +53,7 @@ fn egress(rule: &EgressRule) -> Value {
 }
 
 /// All of a provider that decides where tokens come from and go to.
-fn provider_rights(provider: &OAuthProvider) -> Value {
+pub(crate) fn provider_rights(provider: &OAuthProvider) -> Value {
     json!({
         "device_authorization_url": provider.device_authorization_url,
         "token_url": provider.token_url,

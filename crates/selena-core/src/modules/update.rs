@@ -180,7 +180,10 @@ impl Modules {
             Err(error) => Err(error),
         };
         match &outcome {
-            Ok(_) => self.keep_previous(&slot.record()).await,
+            Ok(_) => {
+                self.forget_changed_tokens(&old, &slot.record()).await;
+                self.keep_previous(&slot.record()).await;
+            }
             Err(error) => Box::pin(self.go_back(slot, live, old, was_running, error)).await,
         }
         outcome

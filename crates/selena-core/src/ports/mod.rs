@@ -9,6 +9,7 @@ mod package;
 mod sandbox;
 mod seal;
 mod store;
+mod vault;
 
 pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
@@ -24,3 +25,4 @@ pub use seal::{SealError, Sealer};
 pub use store::{
     Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
 };
+pub use vault::{StoredSecret, Vault, VaultCounters, VaultError};

@@ -7,6 +7,7 @@ use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::VaultCounters;
 use crate::{modules::ModuleRecord, publishers::PublisherKey};
 
 /// Why the store did not do it.
@@ -117,6 +118,10 @@ pub trait Rows {
     fn publisher_keys(&self) -> Result<Vec<PublisherKey>, StoreError>;
     /// A setting of the hub itself.
     fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
+    /// The versions of a secret in the vault.
+    fn vault_counters(&self, module: &ModuleName, provider: &str) -> Result<VaultCounters, StoreError>;
+    /// All sign-ins at providers, sealed: module, provider, session.
+    fn oauth_sessions(&self) -> Result<Vec<(ModuleName, String, Vec<u8>)>, StoreError>;
 }
 
 /// Writing rows, within one transaction.
@@ -158,6 +163,19 @@ pub trait Tx: Rows {
     fn put_publisher_key(&mut self, key: &PublisherKey) -> Result<(), StoreError>;
     /// Sets a setting of the hub itself.
     fn put_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError>;
+    /// Sets the versions of a secret in the vault. They stay when the secret and its module go.
+    fn put_vault_counters(
+        &mut self,
+        module: &ModuleName,
+        provider: &str,
+        counters: VaultCounters,
+    ) -> Result<(), StoreError>;
+    /// Raises the versions of all secrets of a module, so that no file that was ever written is accepted any more.
+    fn outdate_vault_counters(&mut self, module: &ModuleName) -> Result<(), StoreError>;
+    /// Inserts or replaces a module's sign-in at a provider.
+    fn put_oauth_session(&mut self, module: &ModuleName, provider: &str, sealed: &[u8]) -> Result<(), StoreError>;
+    /// Deletes a module's sign-in at a provider.
+    fn delete_oauth_session(&mut self, module: &ModuleName, provider: &str) -> Result<(), StoreError>;
 }
 
 /// What is done within a transaction.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use futures_util::future::BoxFuture;
-use selena_types::{ModuleName, Secret};
+use selena_types::{ModuleName, OAuthProvider, Secret};
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,8 @@ pub enum CredentialsError {
 
 /// The access tokens of modules, by provider.
 pub trait Credentials: fmt::Debug + Send + Sync + 'static {
-    /// A token that is valid now, refreshed before if it had to be.
+    /// A token that is valid now, refreshed before if it had to be. It is given only if it was granted for the provider
+    /// as `config`, the manifest of whoever asks, describes it: an update may lead elsewhere.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -29,6 +30,7 @@ pub trait Credentials: fmt::Debug + Send + Sync + 'static {
         &'a self,
         module: &'a ModuleName,
         provider: &'a str,
+        config: &'a OAuthProvider,
     ) -> BoxFuture<'a, Result<Secret, CredentialsError>>;
 }
 
@@ -41,6 +43,7 @@ impl Credentials for NoCredentials {
         &'a self,
         _module: &'a ModuleName,
         _provider: &'a str,
+        _config: &'a OAuthProvider,
     ) -> BoxFuture<'a, Result<Secret, CredentialsError>> {
         Box::pin(async { Err(CredentialsError::None) })
     }

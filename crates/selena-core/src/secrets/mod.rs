@@ -3,16 +3,19 @@
 mod answer;
 mod credentials;
 mod egress;
+mod kept;
+mod oauth;
 mod request;
 mod slots;
 
 pub use credentials::{Credentials, CredentialsError, NoCredentials};
+pub use oauth::{OAuth, OAuthParts, Providers};
 pub(crate) use request::ProxyRequest;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use selena_types::Secret;
+use selena_types::{OAuthProvider, Secret};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -55,13 +58,13 @@ impl Secrets {
     pub(crate) async fn proxy(&self, audit: &Audit, caller: &Caller, request: ProxyRequest) -> Result<Bytes, ApiError> {
         // The development token has no manifest, so no provider, and nothing it could have been given a token for.
         let Caller::Module(run) = caller else { return Err(ApiError::NoCredentials(request.provider)) };
-        let url = allowed(run, &request)?;
+        let (config, url) = allowed(run, &request)?;
         let Some(slot) = self.slots.take(&run.name) else {
             return Err(ApiError::TooManyAtOnce("8 requests of this module run already: wait for one of them"));
         };
         let end = Instant::now() + DEADLINE;
         let provider = request.provider.clone();
-        let token = self.token(run, &provider, end).await?;
+        let token = self.token(run, &provider, config, end).await?;
         let mut egress = Egress::begin(audit, run, format!("{provider} {}", url.authority()));
         let outcome = self.https.send(outgoing(request, &token, end)).await;
         egress.outcome =
@@ -74,9 +77,15 @@ impl Secrets {
         Ok(Bytes::from_owner(slot.holding(rendered)))
     }
 
-    async fn token(&self, run: &ModuleRun, provider: &str, end: Instant) -> Result<Secret, ApiError> {
+    async fn token(
+        &self,
+        run: &ModuleRun,
+        provider: &str,
+        config: &OAuthProvider,
+        end: Instant,
+    ) -> Result<Secret, ApiError> {
         let unavailable = |detail| ApiError::Upstream { code: "credentials_unavailable", detail };
-        match timeout_at(end, self.credentials.access_token(&run.name, provider)).await {
+        match timeout_at(end, self.credentials.access_token(&run.name, provider, config)).await {
             Ok(Ok(token)) => Ok(token),
             Ok(Err(CredentialsError::None)) => Err(ApiError::NoCredentials(provider.to_owned())),
             Ok(Err(error @ CredentialsError::Unavailable(_))) => Err(unavailable(error.to_string())),
@@ -88,15 +97,15 @@ impl Secrets {
     }
 }
 
-/// The URL, if the run's manifest lets the provider's token go there.
-fn allowed(run: &ModuleRun, request: &ProxyRequest) -> Result<HttpsUrl, ApiError> {
+/// The provider and the URL, if the run's manifest lets the provider's token go there.
+fn allowed<'a>(run: &'a ModuleRun, request: &ProxyRequest) -> Result<(&'a OAuthProvider, HttpsUrl), ApiError> {
     let forbidden = |code, detail| Err(ApiError::Forbidden { code, detail });
     let Some(provider) = run.oauth.get(&request.provider) else {
         return forbidden("proxy_provider", "the manifest names no such provider in `oauth`".to_owned());
     };
     let url = HttpsUrl::parse(&request.url).map_err(|error| told(&error))?;
     if provider.api_hosts.contains(&url.authority()) {
-        return Ok(url);
+        return Ok((provider, url));
     }
     let is_host = |listed: &String| listed.split(':').next() == Some(url.host());
     let code = if provider.api_hosts.iter().any(is_host) { "proxy_port" } else { "proxy_host" };

@@ -76,6 +76,15 @@ const PROXY: &[(u16, &str)] = &[
     (502, "The host cannot be reached, or its answer is broken or larger than 5 MiB."),
     (504, "The host did not answer within 10 seconds."),
 ];
+const SIGN_IN: &[(u16, &str)] = &[
+    (404, "The manifest names no such provider."),
+    (408, "The body did not arrive whole."),
+    (409, "It is being begun already."),
+    (413, "The body is too large."),
+    (422, "The body breaks a rule, or the manifest does not name a scope."),
+    (502, "The provider cannot be reached, or does not answer as it should."),
+    (503, "In a trial nothing is sent outside."),
+];
 const LIMIT: (&str, &str, &str) = ("limit", "integer", "1 to 1000; 1000 if not given");
 const TYPE: (&str, &str, &str) = ("type", "string", "an event type, `prefix.*` or `*`");
 const SINCE_SEQ: (&str, &str, &str) = ("since_seq", "integer", "only events after this one");
@@ -169,6 +178,18 @@ pub(super) const fn describe(operation: Operation) -> Described {
             &[(200, "What the host answered, whatever its status.", Some(Json("ProxyAnswer")))],
         )
         .errors(PROXY),
+        Op::OAuthStart => sends(
+            "Begin to sign in to a provider by the device flow; a person goes on at the provider",
+            Json("NewSignIn"),
+            &[(200, "What the person has to see.", Some(Json("SignIn")))],
+        )
+        .errors(SIGN_IN),
+        Op::OAuthStatus => asks("How a sign-in stands", &[(200, "Its status.", Some(Json("SignInStatus")))])
+            .query(&[("provider", "string", "one of the manifest's `oauth`")])
+            .errors(&[
+                (404, "No such provider in the manifest, or no sign-in was ever begun."),
+                (422, "No provider is named."),
+            ]),
         Op::IntentDelete => asks("Delete a module's intents", &[(204, "They are gone.", None)]).errors(NOT_FOUND),
         Op::ModuleList => asks("All modules", &[(200, "Modules.", Some(Json("Modules")))]),
         Op::ModuleInstall => install(),

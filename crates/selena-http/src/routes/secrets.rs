@@ -1,7 +1,7 @@
 //! What the hub does with a module's secrets in its name (protocol, section 7).
 
 use axum::{
-    Extension,
+    Extension, Json,
     body::Body,
     extract::State,
     http::{HeaderValue, header},
@@ -10,8 +10,14 @@ use axum::{
 use bytes::Bytes;
 use futures_util::stream;
 use selena_core::identity::Caller;
+use selena_types::Problems;
+use serde_json::Value;
 
-use crate::{body::JsonBody, context::Context, error::Failure};
+use crate::{
+    body::{JsonBody, Parameters},
+    context::Context,
+    error::Failure,
+};
 
 pub(crate) async fn proxy(
     State(context): State<Context>,
@@ -19,6 +25,24 @@ pub(crate) async fn proxy(
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failure> {
     Ok(in_pieces(context.api.secrets_proxy(&caller, &body).await?))
+}
+
+pub(crate) async fn oauth_start(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    JsonBody(body): JsonBody,
+) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.oauth_start(&caller, &body).await?))
+}
+
+pub(crate) async fn oauth_status(
+    State(context): State<Context>,
+    Extension(caller): Extension<Caller>,
+    parameters: Parameters,
+) -> Result<Json<Value>, Failure> {
+    let missing = || Problems::one(["query".into(), "provider".into()], "missing", "field required");
+    let provider = parameters.text("provider").ok_or_else(missing)?;
+    Ok(Json(context.api.oauth_status(&caller, provider)?))
 }
 
 /// An answer that is let go of only when its last piece goes out: given whole it would be copied to the connection's own

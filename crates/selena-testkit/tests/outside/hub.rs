@@ -39,6 +39,7 @@ impl Credentials for Tokens {
         &'a self,
         _: &'a ModuleName,
         provider: &'a str,
+        _: &'a OAuthProvider,
     ) -> BoxFuture<'a, Result<Secret, CredentialsError>> {
         Box::pin(async move {
             match provider {

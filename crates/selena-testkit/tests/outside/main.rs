@@ -10,5 +10,6 @@ mod certificates;
 mod dns;
 mod hub;
 mod proxy;
+mod sign_in;
 mod slow;
 mod world;

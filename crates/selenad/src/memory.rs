@@ -1,0 +1,14 @@
+//! The memory of this process holds keys and tokens: nobody but root gets to read it, and it never lands in a file.
+
+use anyhow::Context;
+use nix::sys::{
+    prctl,
+    resource::{Resource, setrlimit},
+};
+
+/// No core dumps, and no look into `/proc/<pid>/mem` for other processes of the same user (series S, S10).
+/// To be called before anything secret is read.
+pub(crate) fn keep_private() -> anyhow::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot forbid core dumps")?;
+    prctl::set_dumpable(false).context("cannot close this process's memory to others")
+}
