@@ -166,6 +166,24 @@ pub fn unique(what: &str) -> String {
     format!("selena-test-{what}-{}-{}", process::id(), NAMES.fetch_add(1, Ordering::Relaxed))
 }
 
+/// A name for a file of a test's own; whatever is there is removed when this is dropped.
+#[derive(Debug)]
+pub struct Scrap(pub PathBuf);
+
+impl Scrap {
+    /// A name in a directory; nothing is there yet.
+    #[must_use]
+    pub fn within(directory: &str) -> Self {
+        Self(Path::new(directory).join(unique("scrap")))
+    }
+}
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        let _never_made = fs::remove_file(&self.0);
+    }
+}
+
 /// A link as udev makes it. Removed when dropped, with directories that are empty then.
 #[derive(Debug)]
 pub struct Link(PathBuf);

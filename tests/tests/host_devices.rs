@@ -1,14 +1,11 @@
 //! Devices of the machine in modules (protocol, section 3, row `devices`).
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use selena_tests::{
     Engine, Package,
     host_devices::{BY_ID, BY_PATH, cgroup_lets_in, consent, device, driver, hub, install, listed, number},
-    machine::{Link, STICK_GROUP, Stick, Sysfs, unique},
+    machine::{Link, STICK_GROUP, Scrap, Stick, Sysfs},
     wait,
 };
 use serde_json::{Value, json};
@@ -72,30 +69,26 @@ fn a_device_goes_to_one_module_only_by_whatever_path() {
     assert_eq!(number(&module, &by_path), stick.number());
 }
 
-fn hidden_node(directory: &str) -> PathBuf {
-    Path::new(directory).join(unique("node"))
-}
-
 #[test]
 fn what_is_no_such_device_is_refused_at_install() {
     let (sysfs, link) = (Sysfs::new(), Link::new(BY_ID));
-    let file = Path::new("/dev").join(unique("file"));
-    fs::write(&file, "").unwrap();
-    let (stick, outside, shared) = (Stick::new(&sysfs), hidden_node("/tmp"), hidden_node("/dev/shm"));
-    stick.copy_to(&outside);
-    stick.copy_to(&shared);
+    let (file, outside, shared) = (Scrap::within("/dev"), Scrap::within("/tmp"), Scrap::within("/dev/shm"));
+    fs::write(&file.0, "").unwrap();
+    let stick = Stick::new(&sysfs);
+    stick.copy_to(&outside.0);
+    stick.copy_to(&shared.0);
     let hub = hub(&sysfs);
     let package = driver("driver", 8100, &[&link]);
     // A device that is of another sort to the kernel: the hub is told so by the kernel, not by the name.
     sysfs.add(1, 3, "mem");
     let targets = [
-        (file.clone(), "a regular file"),
+        (file.0.clone(), "a regular file"),
         ("../../loop0".into(), "a block device"),
         ("../../null".into(), "memory"),
         ("../../../etc/passwd".into(), "out of /dev"),
-        (Path::new("../../..").join(outside.strip_prefix("/").unwrap()), "a good device out of /dev"),
-        (outside.clone(), "the same, from the root"),
-        (shared.clone(), "a good device in another file system"),
+        (Path::new("../../..").join(outside.0.strip_prefix("/").unwrap()), "a good device out of /dev"),
+        (outside.0.clone(), "the same, from the root"),
+        (shared.0.clone(), "a good device in another file system"),
         ("../../pts/ptmx".into(), "another file system"),
     ];
     let mut answers = Vec::new();
@@ -106,9 +99,6 @@ fn what_is_no_such_device_is_refused_at_install() {
         answers.push((what, hub.try_install(&package)));
         link.unplug();
         wait::until("the hub sees that it is gone", 10, || listed(&hub, &link).is_none());
-    }
-    for made in [&file, &outside, &shared] {
-        let _removed = fs::remove_file(made);
     }
     for (what, answer) in answers {
         assert_eq!((answer.status, answer.code().as_str()), (422, "manifest_device"), "{what}: {}", answer.text());
