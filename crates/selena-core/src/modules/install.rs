@@ -68,7 +68,7 @@ impl Modules {
         self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
         let (modules, who) = (self.clone(), who.to_owned());
         let outcome = self.tasks.spawn(async move {
-            let outcome = modules.install_claimed(&claim, existing, staged).await;
+            let outcome = Box::pin(modules.install_claimed(&claim, existing, staged)).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");
