@@ -1,6 +1,6 @@
 //! The sandbox of a hub: what its parts share, and the core's port.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use selena_core::ports::{
@@ -86,6 +86,14 @@ impl Sandbox for DockerSandbox {
     fn stop(&self, run: &RunId, grace: Duration) -> BoxFuture<'_, Result<(), SandboxError>> {
         let run = run.clone();
         Box::pin(async move { self.shared.stop(&run, grace).await })
+    }
+
+    fn release_data(&self, module: &ModuleName, data_image: &Path) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let (module, data_image) = (module.clone(), data_image.to_owned());
+        Box::pin(async move {
+            let _alone = self.shared.attaching.lock().await;
+            self.shared.release(&module, &data_image).await
+        })
     }
 
     fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>> {

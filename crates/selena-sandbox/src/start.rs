@@ -10,6 +10,7 @@ use bollard::{
     query_parameters::{CreateContainerOptions, StartContainerOptions},
 };
 use selena_core::ports::{Command, ContainerSpec, RunId, SandboxError, StartedContainer};
+use selena_types::ModuleName;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
@@ -100,13 +101,17 @@ impl Shared {
     /// The data volume as a block device. An image that is attached already is first freed from what the module left.
     async fn attach_data(&self, spec: &ContainerSpec) -> Result<LoopDevice, SandboxError> {
         let _alone = self.attaching.lock().await;
-        if let Some(device) = self.device_of(&spec.data_image).await? {
-            tracing::warn!(module = spec.module.as_str(), device = %device.display(), "the data volume is still attached");
-            self.remove_volumes(&spec.module).await?;
-            self.wait_for_release(&spec.data_image).await?;
-        }
+        self.release(&spec.module, &spec.data_image).await?;
         let (image, size_mb, owner) = (spec.data_image.clone(), spec.resources.data_mb, spec.uid);
         blocking(DATA, move || LoopDevice::attach(&data_image::open_or_make(&image, size_mb, owner)?)).await
+    }
+
+    /// Frees an image from what its module left; called with `attaching` held.
+    pub(crate) async fn release(&self, module: &ModuleName, image: &Path) -> Result<(), SandboxError> {
+        let Some(device) = self.device_of(image).await? else { return Ok(()) };
+        tracing::info!(module = module.as_str(), device = %device.display(), "the data volume is still attached");
+        self.remove_volumes(module).await?;
+        self.wait_for_release(image).await
     }
 
     /// Nothing tells of a loop device that lets go, so this looks again and again until it did.

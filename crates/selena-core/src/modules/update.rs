@@ -194,14 +194,11 @@ impl Modules {
             retry.cancel();
         }
         if let Some(active) = live.active.take() {
-            let ended = match self.end(&active).await {
-                // The engine says that a container has ended before it unmounts the data: until that is done, what the
-                // module wrote last is not in the image that is copied next.
-                Ok(()) => self.parts.sandbox.remove(&active.run.run).await,
-                Err(error) => Err(error),
-            };
-            ended.map_err(|error| ApiError::sandbox(&active.run.name, error))?;
+            self.end(&active).await.map_err(|error| ApiError::sandbox(&active.run.name, error))?;
         }
+        // As long as they are mounted anywhere, what the module wrote last is not in the image that is copied.
+        let released = self.parts.sandbox.release_data(&old.name, &self.data_image(&old.name)).await;
+        released.map_err(|error| ApiError::sandbox(&old.name, error))?;
         let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
         blocking(move || {
             // What an update before could not put back is still the only copy of the old version.

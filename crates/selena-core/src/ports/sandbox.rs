@@ -1,6 +1,12 @@
 //! The sandbox: containers and the way into their network namespaces.
 
-use std::{fmt, os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use selena_types::{ModuleName, ModulePort, Resources};
@@ -241,6 +247,10 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
 
     /// Stops a run: SIGTERM, and SIGKILL after the grace. Fine if it has ended. The container stays, for its log.
     fn stop(&self, run: &RunId, grace: Duration) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Waits until nothing has a module's data mounted any more, so that all that was written is in the image. Its runs
+    /// have ended; an error if something else holds the data.
+    fn release_data(&self, module: &ModuleName, data_image: &Path) -> BoxFuture<'_, Result<(), SandboxError>>;
 
     /// Kills and removes a run's container with its volumes. Fine if it is gone.
     fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>>;
