@@ -1,6 +1,7 @@
 //! What the hub decides: modules, devices, events, permissions.
 //!
-//! Entry points: [`Api`], the one door of both wires, and [`Modules`], the life of installed modules.
+//! Entry points: [`Api`], the one door of both wires, [`Modules`], the life of installed modules, and
+//! [`Secrets`], what the hub asks of hosts outside in a module's name.
 //! What it needs from the world it declares in [`ports`]: it knows nothing of SQL, of Docker, of axum and of the page.
 
 mod access;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod credentials;
+mod egress;
 mod kept;
 mod oauth;
 mod request;
@@ -25,6 +26,7 @@ use crate::{
     ports::{Https, HttpsError, HttpsRequest, HttpsUrl},
 };
 use answer::ProxyAnswer;
+use egress::Egress;
 use slots::Slots;
 
 /// How long a request outside may take in all.
@@ -63,13 +65,13 @@ impl Secrets {
         let end = Instant::now() + DEADLINE;
         let provider = request.provider.clone();
         let token = self.token(run, &provider, config, end).await?;
+        let mut egress = Egress::begin(audit, run, format!("{provider} {}", url.authority()));
         let outcome = self.https.send(outgoing(request, &token, end)).await;
-        let status = outcome.as_ref().map_or_else(|error| code(error).to_owned(), |answer| answer.status.to_string());
-        let place = format!("{provider} {}", url.authority());
-        audit.record("egress", run.name.as_str(), &format!("{place} {status}"));
+        egress.outcome =
+            outcome.as_ref().map_or_else(|error| code(error).to_owned(), |answer| answer.status.to_string());
         let answer = ProxyAnswer::new(outcome.map_err(|error| told(&error))?, &token);
         if answer.held_token {
-            audit.record("token_redacted", run.name.as_str(), &format!("{place} sent the token back"));
+            egress.token_came_back();
         }
         let rendered = serde_json::to_vec(&answer).map_err(ApiError::internal)?;
         Ok(Bytes::from_owner(slot.holding(rendered)))

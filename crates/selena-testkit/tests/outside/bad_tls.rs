@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -9,10 +10,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, NameConstraints,
     SanType,
 };
-use rustls::ServerConfig;
-use selena_core::ports::HttpsError;
+use rustls::{
+    ServerConfig,
+    version::{TLS12, TLS13},
+};
+use selena_core::ports::{Https, HttpsError, HttpsRequest};
 use selena_vault::{CaFileError, GuardedHttps};
-use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
@@ -97,12 +100,13 @@ fn u17_a_bad_certificate() {
         }
         // The same with nothing wrong: it was what is wrong that was refused.
         let between = world.authority.intermediate(ca("between"));
-        for identity in [
-            world.authority.sign(&server(&[HOST])),
-            world.authority.sign(&server(&["*.example.com"])),
-            between.sign(&server(&[HOST])).below(&between),
+        for config in [
+            world.authority.sign(&server(&[HOST])).server_config_of(&[&TLS12]),
+            world.authority.sign(&server(&[HOST])).server_config_of(&[&TLS13]),
+            world.authority.sign(&server(&["*.example.com"])).server_config(),
+            between.sign(&server(&[HOST])).below(&between).server_config(),
         ] {
-            world.publish_site(HOST, Site::Tls(identity.server_config(), replies(200, "", "")));
+            world.publish_site(HOST, Site::Tls(config, replies(200, "", "")));
             assert_eq!(world.get(URL).await.unwrap().status, 200);
         }
     });
@@ -147,7 +151,7 @@ fn u17_only_the_systems_authorities_and_the_files_are_believed() {
         let identity = world.authority.sign(&server(&[HOST]));
         world.publish_site(HOST, Site::Tls(identity.server_config(), replies(200, "", "")));
         let another = world.file("another.pem", &Authority::new("another").pem());
-        let request = || selena_core::ports::HttpsRequest {
+        let request = || HttpsRequest {
             method: "GET".to_owned(),
             url: URL.to_owned(),
             headers: vec![],
@@ -155,7 +159,6 @@ fn u17_only_the_systems_authorities_and_the_files_are_believed() {
             timeout: Duration::from_secs(5),
             max_answer_bytes: 1,
         };
-        use selena_core::ports::Https;
         let outcome = GuardedHttps::new(Some(&another)).unwrap().send(request()).await;
         assert!(matches!(outcome, Err(HttpsError::Connect { .. })), "{outcome:?}");
         assert_eq!(world.requests(), [] as [String; 0]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
-    ServerConfig,
+    ServerConfig, SupportedProtocolVersion,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
@@ -77,9 +77,14 @@ impl Identity {
         self
     }
 
+    /// For TLS 1.2 and 1.3.
     pub(crate) fn server_config(self) -> Arc<ServerConfig> {
+        self.server_config_of(rustls::ALL_VERSIONS)
+    }
+
+    pub(crate) fn server_config_of(self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         Arc::new(builder.with_no_client_auth().with_single_cert(self.chain, key).unwrap())
     }

@@ -29,7 +29,8 @@ use crate::world::World;
 /// The token of the provider `music`.
 pub(crate) const TOKEN: &str = "canary/of+the.vault-0123456789";
 
-/// Tokens by provider: `music` has one, `broken` cannot be renewed, all others were never connected.
+/// Tokens by provider: `music` has one, `broken` cannot be renewed, `late` is never done with it, all
+/// others were never connected.
 #[derive(Debug)]
 struct Tokens;
 
@@ -44,6 +45,7 @@ impl Credentials for Tokens {
             match provider {
                 "music" => Ok(Secret::new(TOKEN.to_owned())),
                 "broken" => Err(CredentialsError::Unavailable("the provider does not answer".to_owned())),
+                "late" => std::future::pending().await,
                 _ => Err(CredentialsError::None),
             }
         })
@@ -117,8 +119,8 @@ impl Hub {
 }
 
 impl Door {
-    /// `POST /secrets/proxy`; the status, and what came with it.
-    pub(crate) async fn proxy(&self, body: &Value) -> (u16, Value) {
+    /// Sends `POST /secrets/proxy`; the answer comes on the connection.
+    pub(crate) async fn begin(&self, body: &Value) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let body = body.to_string();
         let head = format!(
@@ -129,6 +131,12 @@ impl Door {
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(body.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// `POST /secrets/proxy`; the status, and what came with it.
+    pub(crate) async fn proxy(&self, body: &Value) -> (u16, Value) {
+        let mut stream = self.begin(body).await;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
         let answer = String::from_utf8(answer).unwrap();
@@ -149,7 +157,7 @@ fn run(name: &str) -> Arc<ModuleRun> {
         scopes: vec![],
         api_hosts: vec!["api.example.com".to_owned(), "api.example.com:8443".to_owned()],
     };
-    let oauth = ["music", "broken", "unconnected"].map(|name| (name.to_owned(), provider.clone()));
+    let oauth = ["music", "broken", "late", "unconnected"].map(|name| (name.to_owned(), provider.clone()));
     let new = NewRun {
         name: name.parse().unwrap(),
         module_type: ModuleType::Integration,

@@ -10,7 +10,10 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::future::join_all;
 use selena_core::ApiError;
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
 
 use crate::{
     dns::{
@@ -34,7 +37,7 @@ fn the_host_gets_the_token_and_the_module_the_answer() {
         let hub = Hub::new(&world).await;
         let echo = handler(|mut asked| async move {
             let mut body = [0; 17];
-            tokio::io::AsyncReadExt::read_exact(&mut asked.stream, &mut body).await?;
+            asked.stream.read_exact(&mut body).await?;
             let answer = format!(
                 "HTTP/1.1 201 Made\r\nContent-Type: application/json\r\nSet-Cookie: a=b\r\n\r\n{{\"got\":{}}}",
                 String::from_utf8_lossy(&body)
@@ -256,6 +259,38 @@ fn u20_what_a_host_encodes_gets_through_and_each_use_is_in_the_audit_log() {
 }
 
 #[test]
+fn u20_a_module_that_does_not_wait_for_the_answer_leaves_a_record_too() {
+    in_a_world(|world| async move {
+        let hub = Hub::new(&world).await;
+        world.publish(HOST, handler(|mut asked| async move { asked.stream.read_u8().await.map(drop) }));
+        let door = hub.door("hasty");
+        let connection = door.begin(&get(URL)).await;
+        until("the request is outside", || !world.requests().is_empty()).await;
+        drop(connection);
+        let recorded = async {
+            loop {
+                let egress = hub.audit("egress").await;
+                if let Some(record) = egress.first() {
+                    return record.detail.clone();
+                }
+            }
+        };
+        let recorded = tokio::time::timeout(Duration::from_secs(5), recorded).await.expect("it is recorded");
+        assert_eq!(recorded, "music api.example.com abandoned");
+    });
+}
+
+/// Waits for what other tasks bring about.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
+}
+
+#[test]
 fn u19_two_hundred_at_once_are_eight_and_others_are_not_held_up() {
     in_a_world(|world| async move {
         let hub = Hub::new(&world).await;
@@ -277,12 +312,7 @@ fn u19_two_hundred_at_once_are_eight_and_others_are_not_held_up() {
         let greedy = tokio::spawn(join_all((0..200).map(|_| ask("greedy"))));
         // All that will arrive has arrived when the other module's request is there too.
         let patient = tokio::spawn(ask("patient"));
-        let nine = async {
-            while world.requests().len() < 9 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), nine).await.expect("nine requests arrive");
+        until("nine requests arrive", || world.requests().len() >= 9).await;
         open.add_permits(1000);
         let outcomes = greedy.await.unwrap();
         let (done, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
@@ -328,10 +358,14 @@ fn u16_the_deadline_is_ten_seconds_and_what_fails_is_told() {
         let (status, answer) = door.proxy(&get(URL)).await;
         assert_eq!((status, answer["code"].as_str()), (502, Some("upstream_broken")));
         world.dns.set(HOST, |_| Nothing);
+        let silent = get(URL);
+        let late = json!({ "provider": "late", "url": URL, "method": "GET" });
         let begun = Instant::now();
-        let (status, answer) = door.proxy(&get(URL)).await;
+        let both = tokio::join!(door.proxy(&silent), door.proxy(&late));
         let took = begun.elapsed();
-        assert_eq!((status, answer["code"].as_str()), (504, Some("upstream_timeout")));
+        for (status, answer) in [both.0, both.1] {
+            assert_eq!((status, answer["code"].as_str()), (504, Some("upstream_timeout")), "{answer}");
+        }
         assert!((Duration::from_secs(9)..Duration::from_secs(14)).contains(&took), "{took:?}");
         let told: Vec<_> = hub.audit("egress").await.into_iter().map(|record| record.detail).collect();
         for outcome in ["upstream_unreachable", "upstream_broken", "upstream_timeout"] {
