@@ -115,6 +115,22 @@ fn a_module_uses_a_token_it_never_sees_and_its_removal_leaves_none() {
     });
 }
 
+#[test]
+fn an_update_that_drops_the_provider_deletes_its_tokens() {
+    Outside::with(provider(Arc::new(AtomicBool::new(true))), |outside| {
+        let hub = hub(outside);
+        let _shown =
+            hub.module("music").core().post("/secrets/oauth/start", &json!({ "provider": "acme" })).expect(200);
+        wait::until("the sign-in is completed", 20, || status(&hub) == "completed");
+        let file = hub.data_dir().join("secure/tokens/music/acme.enc");
+        assert!(file.exists());
+        let without = Package::probe("music", 8100).version("1.0.1").with("permissions", json!(["events.subscribe"]));
+        let _updated = hub.try_install(&without).expect(201);
+        assert!(!file.exists(), "what was granted for the version before");
+        wait::until("the provider is told", 20, || !outside.asked("POST /revoke").is_empty());
+    });
+}
+
 /// No canary in files, in a log at TRACE, in an answer to people, or in memory that others can read (S10).
 fn nothing_is_in_clear(hub: &Hub) {
     let log = hub.log();

@@ -74,6 +74,29 @@ async fn o08_power_fails_after_the_provider_rotated_and_before_the_new_token_is_
 }
 
 #[tokio::test]
+async fn o08_whoever_asked_hangs_up_while_the_provider_rotates() {
+    let house = House::new();
+    let oauth = house.signed_in(tokens("first", "refresh-1", 1)).await;
+    house.provider.refreshes(&[tokens("second", "refresh-2", 3600)]);
+    let gate = house.provider.gate.lock().await;
+    let asking = async {
+        loop {
+            assert_eq!(access(&oauth).await.unwrap(), "first", "until it waits for the provider");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        () = until("a refresh is on the way", || !house.provider.refreshed().is_empty()) => {}
+    }
+    drop(gate);
+    oauth.shut_down().await;
+    let again = house.start().await;
+    assert_eq!(access(&again).await.unwrap(), "second", "it was kept");
+    assert_eq!(house.provider.refreshed().len(), 1);
+}
+
+#[tokio::test]
 async fn o08_at_worst_the_person_signs_in_again() {
     let house = House::new();
     let oauth = house.signed_in(tokens("first", "refresh-1", 1)).await;

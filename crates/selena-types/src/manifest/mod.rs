@@ -1,6 +1,6 @@
 //! `manifest.json` of a package (protocol, section 3).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use semver::{Version, VersionReq};
 use serde_json::{Map, Value};
@@ -133,7 +133,7 @@ pub struct EgressRule {
 }
 
 /// An OAuth provider of a manifest; all URLs are `https`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OAuthProvider {
     /// Where the device flow starts.
     pub device_authorization_url: String,
@@ -149,6 +149,17 @@ pub struct OAuthProvider {
     pub scopes: Vec<String>,
     /// 1 to 8 exact DNS names, `name:port` if not 443, the token may go to.
     pub api_hosts: Vec<String>,
+}
+
+impl fmt::Debug for OAuthProvider {
+    /// Without the client's secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthProvider")
+            .field("client_id", &self.client_id)
+            .field("client_secret", &self.client_secret.as_ref().map(|_| "[redacted]"))
+            .field("api_hosts", &self.api_hosts)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The pages of a module: paths inside the package.

@@ -153,3 +153,11 @@ fn a_flood_of_problems_is_cut() {
     let found = problems(parse(&with(minimal(), "/permissions", json!(vec![1; 10_000]))));
     assert_eq!((found.len(), found.last().map(String::as_str)), (201, Some("manifest_invalid ")));
 }
+
+#[test]
+fn l03_the_secret_of_a_client_is_not_shown() {
+    let manifest = with(full(), "/oauth/example/client_secret", json!("canary"));
+    let parsed = parse(&manifest).expect("a good manifest");
+    assert_eq!(parsed.manifest.oauth["example"].client_secret.as_deref(), Some("canary"));
+    assert!(!format!("{parsed:?}").contains("canary"));
+}

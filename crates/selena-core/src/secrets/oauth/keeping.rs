@@ -63,7 +63,15 @@ impl Credentials for OAuth {
         provider: &'a str,
         config: &'a OAuthProvider,
     ) -> BoxFuture<'a, Result<Secret, CredentialsError>> {
-        Box::pin(self.good_token((module.clone(), provider.to_owned()), Some(config)))
+        Box::pin(async move {
+            let stopped = || CredentialsError::Unavailable("the hub ends".to_owned());
+            let (oauth, config) = (self.this.upgrade().ok_or_else(stopped)?, config.clone());
+            let place = (module.clone(), provider.to_owned());
+            // In a task of its own: whoever asked may hang up while the provider has given a new refresh token, and the
+            // hub has not kept it yet.
+            let asked = self.tasks.spawn(async move { oauth.good_token(place, Some(&config)).await });
+            asked.await.unwrap_or_else(|_| Err(stopped()))
+        })
     }
 }
 

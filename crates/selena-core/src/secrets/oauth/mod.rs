@@ -20,7 +20,7 @@ mod tokens;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use selena_types::{ModuleName, OAuthProvider};
@@ -68,6 +68,8 @@ type Place = (ModuleName, String);
 /// Sign-ins and tokens of all modules.
 #[derive(Debug)]
 pub struct OAuth {
+    /// For work that goes on though nobody waits for it any more.
+    this: Weak<Self>,
     sealer: Arc<dyn Sealer>,
     https: Arc<dyn Https>,
     providers: Arc<dyn Providers>,
@@ -102,7 +104,8 @@ impl OAuth {
     /// # Errors
     /// If the store cannot be read.
     pub async fn load(parts: OAuthParts) -> Result<Arc<Self>, ApiError> {
-        let oauth = Arc::new(Self {
+        let oauth = Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             sealer: parts.sealer,
             https: parts.https,
             providers: parts.providers,
