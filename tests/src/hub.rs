@@ -40,6 +40,8 @@ pub struct Options {
     pub new_key: bool,
     /// An authority it believes besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The change at which it kills itself, from 1, counted from [`Hub::count_points`]; 0: it only counts.
+    pub kill_at: u64,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             sysfs: None,
             new_key: false,
             ca_file: None,
+            kill_at: 0,
         }
     }
 }
@@ -144,6 +147,35 @@ impl Hub {
         self.options.new_key = true;
         self.start_again();
         self.options.new_key = false;
+    }
+
+    /// Starts it again so that it dies at the change of that number, counted from [`Hub::count_points`].
+    pub fn start_again_to_die_at(&mut self, kill_at: u64) {
+        self.kill();
+        self.options.kill_at = kill_at;
+        self.start_again();
+        self.options.kill_at = 0;
+    }
+
+    /// From now on it counts the changes it makes.
+    pub fn count_points(&self) {
+        fs::write(self.points_file(), "").expect("the test's own file");
+    }
+
+    /// The changes it made since it counts: `<number> <what>`.
+    #[must_use]
+    pub fn points(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.points_file()).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Counts no more.
+    pub fn forget_points(&self) {
+        fs::remove_file(self.points_file()).expect("it counted");
+    }
+
+    fn points_file(&self) -> PathBuf {
+        self.dir.path().join("points")
     }
 
     /// Whether it still runs.
@@ -341,6 +373,8 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
         .env("DEV_MODULE_TOKEN", token)
         .env("SELENA_WEBHOOK_SECRET", secret)
         .env("CORE_LOG_LEVEL", options.log_level)
+        .env("SELENA_KILL_AT", options.kill_at.to_string())
+        .env("SELENA_KILL_LOG", dir.join("points"))
         .envs(options.ca_file.as_ref().map(|file| ("CORE_CA_FILE", file)))
         .stdin(Stdio::null())
         .stdout(out)

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, Docker, errors::Error as DockerError};
 use selena_core::ports::{EngineState, SandboxError};
+use selena_killpoints::point;
 use tokio::{
     sync::{Notify, watch},
     time::timeout,
@@ -16,6 +17,9 @@ pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Limit inside the client, which counts only to the head of an answer; above any limit used here.
 const CLIENT_LIMIT_SECS: u64 = 3600;
+
+/// Requests that change nothing begin so.
+const LOOKS: [&str; 4] = ["listing", "looking", "reading", "measuring"];
 
 /// Docker, and what is known of whether it answers.
 #[derive(Debug)]
@@ -83,10 +87,17 @@ impl Engine {
         if let EngineState::Down(reason) = &*self.state.borrow() {
             return Err(SandboxError::EngineDown { attempted, source: reason.clone().into() });
         }
+        let changes = !LOOKS.iter().any(|look| attempted.starts_with(look));
+        if changes {
+            point(attempted);
+        }
         let answer = match self.client() {
             Ok(docker) => timeout(limit, request(docker)).await.unwrap_or(Err(DockerError::RequestTimeoutError)),
             Err(error) => Err(error),
         };
+        if changes {
+            point("what follows a request to the engine");
+        }
         answer.map_err(|error| self.failed(attempted, error))
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use rusqlite::Connection;
+use selena_killpoints::point;
 use selena_core::ports::{Commit, CommitObserver, Done, Job, ReadJob, StoreError, Work};
 
 use crate::{
@@ -126,12 +127,25 @@ impl Writer {
         }
         let outcome = match broken {
             Some(error) => Err(error),
-            None => self.execute("COMMIT").map(|()| changes),
+            None => self.commit().map(|()| changes),
         };
         if outcome.is_err() && !self.connection.is_autocommit() {
             let _nothing_open_any_more = self.execute("ROLLBACK");
         }
         (dones, outcome)
+    }
+
+    fn commit(&self) -> Result<(), StoreError> {
+        // What is in memory only ends with the process anyway.
+        let lasts = self.connection.path().is_some_and(|path| !path.is_empty());
+        if lasts {
+            point("a commit");
+        }
+        self.execute("COMMIT")?;
+        if lasts {
+            point("what follows a commit");
+        }
+        Ok(())
     }
 
     fn job(&mut self, run: Work, changes: &mut Vec<Commit>) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use selena_killpoints::point;
 use selena_types::ModuleName;
 
 use super::staging::{move_durably, remove_all};
@@ -46,7 +47,9 @@ impl Shelf {
         remove_all(&self.aside)?;
         fs::create_dir_all(&self.aside)?;
         if self.volume.exists() {
+            point("a copy of the data");
             fs::copy(&self.volume, data(&self.aside))?;
+            point("the sync of the data's copy");
             fs::File::open(data(&self.aside))?.sync_all()?;
         } else {
             fs::write(self.aside.join(NO_DATA), "")?;

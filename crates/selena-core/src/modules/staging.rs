@@ -11,6 +11,7 @@ use std::{
 };
 
 use selena_signature::{KeyId, PackageSignature};
+use selena_killpoints::point;
 use selena_types::{Manifest, ModuleName, Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -186,6 +187,9 @@ fn waiting_signer(upload: &Upload) -> io::Result<Option<KeyId>> {
 
 /// Removes a file or a directory with all in it; fine if there is none.
 pub(super) fn remove_all(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        point("a removal");
+    }
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -197,7 +201,9 @@ pub(super) fn remove_all(path: &Path) -> io::Result<()> {
 pub(super) fn move_durably(from: &Path, to: &Path) -> io::Result<()> {
     let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
     fs::create_dir_all(parent(to))?;
+    point("a rename");
     fs::rename(from, to)?;
+    point("the sync of a rename");
     fs::File::open(parent(to))?.sync_all()?;
     fs::File::open(parent(from))?.sync_all()
 }

@@ -38,18 +38,18 @@ const RULES: &[Rule] = &[
     ),
     rule(
         "selena-core",
-        Only(&["selena-signature", "selena-types"]),
+        Only(&["selena-killpoints", "selena-signature", "selena-types"]),
         "the core decides; what it needs of the world it declares as ports",
     ),
     rule(
         "selena-store",
-        Only(&["selena-core", "selena-signature", "selena-types"]),
+        Only(&["selena-core", "selena-killpoints", "selena-signature", "selena-types"]),
         "SQL knows the core's port and nothing above it",
     ),
     rule("selena-package", Only(&["selena-types"]), "what reads packages of strangers must not reach anything else"),
     rule(
         "selena-sandbox",
-        Only(&["selena-core", "selena-types", "selena-ipc", "selena-syscalls"]),
+        Only(&["selena-core", "selena-killpoints", "selena-types", "selena-ipc", "selena-syscalls"]),
         "what holds the power knows the core's port and no parser of strangers' input",
     ),
     rule(
@@ -86,6 +86,7 @@ const RULES: &[Rule] = &[
     rule("selena-platform", Only(&["selena-types"]), "the platform is another machine"),
     rule("selenactl", Only(&["selena-signature", "selena-types"]), "the command line speaks to the hub by HTTP only"),
     rule("selena-sdk", Only(&["selena-types", "selena-ipc"]), "modules are strangers: they get the wires, not the hub"),
+    rule("selena-killpoints", Only(&[]), "a point knows nothing of what changes there"),
     rule("selena-syscalls", Only(&[]), "a table of the kernel's calls knows nothing of who denies them"),
     rule(
         "selena-init",
