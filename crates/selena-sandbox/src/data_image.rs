@@ -23,8 +23,20 @@ pub(crate) fn open_or_make(path: &Path, size_mb: u32, owner: u32) -> io::Result<
             make(path, size_mb, owner)?;
             open(path)
         }
-        opened => opened,
+        opened => opened.and_then(|image| grow(image, size_mb)),
     }
+}
+
+/// Lets an image grow that a new version of its module wants larger; it never shrinks, so that nothing is lost.
+fn grow(image: File, size_mb: u32) -> io::Result<File> {
+    let (is, wanted) = (image.metadata()?.len(), i64::from(size_mb) * MIB);
+    if i64::try_from(is).unwrap_or(i64::MAX) >= wanted {
+        return Ok(image);
+    }
+    fallocate(&image, FallocateFlags::empty(), 0, wanted)?;
+    commands::grow_ext4(&image)?;
+    image.sync_all()?;
+    Ok(image)
 }
 
 /// Opens an image that is there. A link, or a device in its place, is refused: root writes to what this returns.
@@ -74,7 +86,8 @@ mod tests {
         let made = open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap();
         assert_eq!(made.len(), 8 * 1024 * 1024);
         assert!(made.blocks() * 512 >= made.len(), "it has holes");
-        assert_eq!(open_or_make(&path, 16, 20_001).unwrap().metadata().unwrap().ino(), made.ino());
+        assert_eq!(open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap().ino(), made.ino());
+        assert_eq!(open_or_make(&path, 4, 20_001).unwrap().metadata().unwrap().len(), made.len(), "it never shrinks");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -66,10 +66,13 @@ impl Modules {
                     let granted = rights::asked(&modules.manifest(&record)?);
                     let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
                     modules.store(&slot, ready, Vec::new()).await?;
-                    match modules.start_locked(&slot, &mut live, true).await {
-                        // It is granted, and starts by itself when what it needs is there.
-                        Err(ApiError::Conflict { code: "dependency_not_ready", .. }) => {}
-                        started => started?,
+                    // As after an install that needs nobody: what runs on demand or by a schedule is ready.
+                    if modules.should_run(&slot.record()) {
+                        match modules.start_locked(&slot, &mut live, true).await {
+                            // It is granted, and starts by itself when what it needs is there.
+                            Err(ApiError::Conflict { code: "dependency_not_ready", .. }) => {}
+                            started => started?,
+                        }
                     }
                 }
             }

@@ -61,8 +61,13 @@ impl Modules {
         self.parts.api.record("module_restart", who, name.as_str());
         let modules = self.clone();
         self.finish(async move {
+            modules.start_needs(&slot.record().name).await;
             let mut live = slot.live.lock().await;
             modules.may_start(&slot, &live)?;
+            // What could not start again is not ended for it.
+            if let Some(why) = modules.waits_for(&slot.record()) {
+                return Err(ApiError::Conflict { code: "dependency_not_ready", detail: why });
+            }
             if let Some(active) = live.active.take() {
                 modules.end_or_later(&active).await;
             }

@@ -91,6 +91,11 @@ impl Modules {
         let Some(active) = live.active.take() else { return };
         self.end_or_later(&active).await;
         let record = slot.record();
+        if let Crash::Unhealthy(why) = &crash
+            && let Err(error) = self.parts.api.announce("module.unhealthy", about(&record, Some(why))).await
+        {
+            self.log_unsaved(slot, Err(error));
+        }
         let outcome = if self.parts.api.integrity().safe_mode().is_some() {
             // The integrity agent stops containers too: that is nobody's crash.
             self.save_held(slot).await

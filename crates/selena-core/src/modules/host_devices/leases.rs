@@ -78,7 +78,7 @@ impl Modules {
     /// Refuses devices that are another module's, or can be no module's at all.
     ///
     /// # Errors
-    /// 409 `device_taken`; 422 `manifest_device`.
+    /// 422 `manifest_device`.
     pub(in super::super) fn check_devices<'a>(
         &self,
         name: &ModuleName,
@@ -104,7 +104,7 @@ impl Modules {
                     "`{path}` belongs to module `{holder}` already{named}: a device goes to one module, so remove that \
                      one first"
                 );
-                return Err(ApiError::Conflict { code: "device_taken", detail });
+                return Err(ApiError::Unprocessable { code: "manifest_device".to_owned(), detail });
             }
         }
         Ok(())
