@@ -30,11 +30,13 @@ pub struct Options {
     pub engine: Engine,
     /// The level of its log.
     pub log_level: &'static str,
+    /// Its port on the host; 0 picks a free one.
+    pub port: u16,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { rate_limit: true, engine: Engine::default(), log_level: "debug" }
+        Self { rate_limit: true, engine: Engine::default(), log_level: "debug", port: 0 }
     }
 }
 
@@ -286,7 +288,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
     let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
     let out = File::create(&first_line).expect("the directory can be written");
     let mut process = Command::new(programs::selenad())
-        .args(["--dev", "--listen", "127.0.0.1:0", "--name-prefix", prefix])
+        .args(["--dev", "--listen", &format!("127.0.0.1:{}", options.port), "--name-prefix", prefix])
         .arg("--data-dir")
         .arg(dir.join("data"))
         .arg("--docker-socket")

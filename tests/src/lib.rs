@@ -4,6 +4,7 @@
 //! A test that cannot run, without root or without Docker, fails and says so; none is skipped.
 //! It knows the protocol and nothing of the hub's crates.
 
+pub mod agent;
 pub mod engine;
 mod hearing;
 pub mod http;
@@ -18,6 +19,7 @@ pub mod search;
 pub mod signature;
 pub mod wait;
 
+pub use agent::Agent;
 pub use engine::Engine;
 pub use http::{Answer, Client, Door};
 pub use hub::{Hub, Options};

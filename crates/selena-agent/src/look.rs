@@ -19,11 +19,13 @@ use nix::{
     errno::Errno,
     fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
 };
-use selena_manifest::{Hasher, Seen, SeenKind};
+use selena_manifest::{Digest, Hasher, Seen, SeenKind};
 
 /// A file that should not be there, or is longer than it should be, is read up to here, in bytes: so that nobody can
 /// hold up a check with a file of a terabyte.
 const MAX_STRANGE_BYTES: u64 = 64 * 1024 * 1024;
+/// From this length on a second thread reads ahead: for shorter files it would cost more than it saves.
+const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 /// How often the work says that it goes on, in bytes.
 const TICK_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -81,22 +83,29 @@ impl<'a> Looker<'a> {
             return Ok(Some(seen(&metadata, SeenKind::Special("replaced while it was opened"))));
         }
         let limit = bytes.max(MAX_STRANGE_BYTES);
-        let digest = if metadata.len() > limit { None } else { self.hash(&file, limit)? };
+        let digest = if metadata.len() > limit { None } else { self.hash(&file, metadata.len(), limit)? };
         let kind = SeenKind::File { digest, bytes: metadata.len(), links: metadata.nlink() };
         Ok(Some(seen(&metadata, kind)))
     }
 
     /// `None` if it grew beyond the limit meanwhile.
-    fn hash(&mut self, file: &File, limit: u64) -> io::Result<Option<selena_manifest::Digest>> {
+    fn hash(&mut self, file: &File, bytes: u64, limit: u64) -> io::Result<Option<Digest>> {
         let (mut total, mut ticked) = (0, 0);
-        let digest = self.hasher.hash(&mut file.take(limit + 1), |piece| {
+        let tick = &mut *self.tick;
+        let each = |piece: &[u8]| {
             total += piece.len() as u64;
             if total - ticked >= TICK_BYTES {
                 ticked = total;
-                (self.tick)();
+                tick();
             }
             Ok(())
-        })?;
+        };
+        let mut reader = file.take(limit + 1);
+        let digest = if bytes < LARGE_BYTES {
+            self.hasher.hash(&mut reader, each)?
+        } else {
+            Hasher::hash_ahead(&mut reader, each)?
+        };
         Ok((total <= limit).then_some(digest))
     }
 }
