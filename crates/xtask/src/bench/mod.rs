@@ -15,6 +15,7 @@ mod fdatasync;
 mod helper;
 mod http;
 mod hub;
+mod integrity;
 mod load;
 mod machine;
 mod memory;
@@ -75,6 +76,8 @@ enum Part {
     One,
     /// Deliveries to ten subscribers.
     Ten,
+    /// The integrity agent: hashing, and idle memory.
+    Integrity,
 }
 
 /// How long and how often is measured.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Options, Pace, Part, devices,
     hub::{Hub, own_program},
+    integrity,
     machine::Machine,
     memory, patch, ready,
     table::{Row, Table},
@@ -42,7 +43,7 @@ async fn measure(root: &Path, program: &Path, options: &Options) -> anyhow::Resu
     let place = program.parent().context("the hub's program lies nowhere")?;
     let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(place)?;
     let mut machine = Machine::look(root, dir.path());
-    let bench = Bench { program, dir: dir.path(), options, pace: options.pace() };
+    let bench = Bench { root, program, dir: dir.path(), options, pace: options.pace() };
     let table = Table(bench.rows().await?);
     machine.look_after();
     let slices = if bench.pace.slices == 1 {
@@ -78,6 +79,7 @@ fn commands(options: &Options) -> String {
 }
 
 struct Bench<'a> {
+    root: &'a Path,
     program: &'a Path,
     dir: &'a Path,
     options: &'a Options,
@@ -104,6 +106,10 @@ impl Bench<'_> {
             rows.push(memory::after(&hub)?);
         }
         hub.stop().await?;
+        if self.options.wants(Part::Integrity) {
+            self.tell("the integrity agent");
+            rows.extend(integrity::rows(self.root, self.dir, self.pace).await?);
+        }
         Ok(rows)
     }
 
