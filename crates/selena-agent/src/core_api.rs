@@ -54,6 +54,8 @@ impl CoreApi {
     pub(crate) fn new(url: &str, secure_dir: PathBuf) -> anyhow::Result<Self> {
         let told = || format!("--core-url {url}: it must be like http://127.0.0.1:7070, on this machine");
         let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).with_context(told)?;
+        // The base of the API, as modules are given it, names the same core.
+        let host = host.strip_suffix("/api/v1").unwrap_or(host);
         ensure!(!host.contains(['/', '@', '?', '#', ' ', '\r', '\n']), told());
         let with_port = if host.rsplit(']').next().is_some_and(|end| end.contains(':')) {
             host.to_owned()
@@ -126,7 +128,9 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_told() {
-        for good in ["http://127.0.0.1:7070", "http://localhost:7070/", "http://[::1]:7070"] {
+        for good in
+            ["http://127.0.0.1:7070", "http://localhost:7070/", "http://localhost:7070/api/v1", "http://[::1]:7070"]
+        {
             CoreApi::new(good, PathBuf::new()).expect(good);
         }
         for bad in [

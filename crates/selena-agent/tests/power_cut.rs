@@ -12,7 +12,6 @@ use support::{AGENT, Place, text};
 /// The calls after which the disk is another.
 const CALLS: &[&str] = &[
     "openat",
-    "openat2",
     "write",
     "fsync",
     "rename",
@@ -121,6 +120,54 @@ fn a_restoration_that_is_cut_off_is_finished_by_the_next() {
         },
     );
     assert!(points > 30, "only {points} points were reached");
+}
+
+/// Lets the nth such call fail; the exit code, or `None` if there were fewer.
+fn failed(place: &Place, call: &str, error: &str, nth: usize, arguments: &[&str]) -> Option<i32> {
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(place.path("trace"));
+    command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={call}:error={error}:when={nth}"), AGENT]);
+    place.options(&mut command);
+    let output = command.args(arguments).output().expect("strace runs: install it with scripts/setup");
+    let injected = fs::read_to_string(place.path("trace")).unwrap_or_default().contains("(INJECTED)");
+    let code = output.status.code().expect("it is not killed");
+    assert!(code == 0 || !output.stderr.is_empty(), "{call} {error} {nth}: it fails in silence");
+    injected.then_some(code)
+}
+
+#[test]
+fn d02_an_error_of_the_disk_is_told_and_never_leaves_half_a_baseline_or_a_file() {
+    let place = Place::recorded();
+    let watched = place.watched();
+    let baseline = ["baseline", watched.to_str().expect("text")];
+    let mut points = 0;
+    for (call, error) in
+        [("fsync", "EIO"), ("rename", "ENOSPC"), ("renameat", "EIO"), ("fchmod", "EIO"), ("mkdir", "ENOSPC")]
+    {
+        for nth in 1.. {
+            let point = format!("{call} {error} {nth}");
+            place.write("watched/core", b"old");
+            place.baseline();
+            place.write("watched/core", point.as_bytes());
+            let Some(code) = failed(&place, call, error, nth, &baseline) else { break };
+            assert_eq!(code, 1, "{point}: nothing is trusted after an error");
+            assert!([0, 2].contains(&place.check().0), "{point}: the old baseline or the new one");
+            points += 1;
+        }
+        for nth in 1.. {
+            let point = format!("restore: {call} {error} {nth}");
+            place.write("watched/core", b"old");
+            place.baseline();
+            place.write("watched/core", b"changed");
+            let Some(code) = failed(&place, call, error, nth, &["restore"]) else { break };
+            let content = place.read("watched/core");
+            assert!(content == "changed" || content == "old", "{point}: {content}");
+            assert!(code == 2 || content == "old", "{point}: it says that all is well");
+            assert_eq!(place.restore().0, 0, "{point}");
+            points += 1;
+        }
+    }
+    assert!(points > 20, "only {points} points were reached");
 }
 
 #[test]
