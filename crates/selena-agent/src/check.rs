@@ -60,7 +60,8 @@ pub(crate) fn check_idly(places: &Places, key: Option<&VerificationKey>, alive: 
     })
 }
 
-fn check_with(places: &Places, key: Option<&VerificationKey>, tick: &mut dyn FnMut()) -> Checked {
+/// Checks once, at the caller's priority; `tick` is called while it makes progress.
+pub(crate) fn check_with(places: &Places, key: Option<&VerificationKey>, tick: &mut dyn FnMut()) -> Checked {
     let lock = store::lock(places);
     if let Err(error) = &lock {
         tracing::error!(error = format!("{error:#}"), "checking without waiting any longer");

@@ -47,7 +47,9 @@ pub(crate) struct Guard {
 impl Guard {
     /// Checks once, and acts on what was found.
     pub(crate) fn round(&mut self) {
-        let checked = self.check();
+        self.find_key();
+        let checked = check::check_idly(&self.places, self.key.as_ref(), notify::watchdog);
+        notify::watchdog();
         if checked.report.status == Finding::Ok {
             self.clean(&checked.report);
         } else {
@@ -56,13 +58,17 @@ impl Guard {
         }
     }
 
-    fn check(&mut self) -> Checked {
+    /// Checks between two attempts, without standing back: modules wait for the outcome.
+    fn check_again(&mut self) -> Checked {
+        self.find_key();
+        check::check_with(&self.places, self.key.as_ref(), &mut notify::watchdog)
+    }
+
+    /// A key that was read once is kept: who removes its file changes nothing.
+    fn find_key(&mut self) {
         if self.key.is_none() {
             self.key = check::key(&self.places);
         }
-        let checked = check::check_idly(&self.places, self.key.as_ref(), notify::watchdog);
-        notify::watchdog();
-        checked
     }
 
     /// All is well: what was begun before is brought to its end.
@@ -81,7 +87,8 @@ impl Guard {
     }
 
     fn violated(&mut self, checked: Checked) {
-        if self.memory.open().is_none() {
+        // What was restored and is changed again is a violation of its own.
+        if self.memory.open().is_none_or(|episode| episode.stage == Stage::Restored) {
             self.begin(&checked.report);
         }
         if self.memory.open().is_some_and(|episode| episode.stage == Stage::GivenUp) {
@@ -106,6 +113,17 @@ impl Guard {
         self.memory.write(&self.places);
     }
 
+    /// Behind a baseline that was not the signed one, more may come to light.
+    fn remember_files(&mut self, report: &Report) {
+        let files = report.files();
+        self.note(|episode| {
+            let listed = files.into_iter().take(MAX_LISTED);
+            let new = listed.filter(|file| !episode.files.contains(file)).collect::<Vec<_>>();
+            episode.files.extend(new);
+            episode.files.truncate(MAX_LISTED);
+        });
+    }
+
     /// Attempts are counted before they are made: one that ends the agent is one too.
     fn restore(&mut self, mut checked: Checked) {
         let too_often = self.memory.restored_too_often();
@@ -121,7 +139,8 @@ impl Guard {
             });
             let attempt = self.attempts();
             let bad_slot = self.attempt(&checked);
-            checked = self.check();
+            checked = self.check_again();
+            self.remember_files(&checked.report);
             if checked.report.status == Finding::Ok {
                 self.memory.note_restoration();
                 self.publish(&checked.report, checked.report.status.word());

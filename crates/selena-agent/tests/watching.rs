@@ -182,6 +182,19 @@ fn b20_a_baseline_that_cannot_be_restored_ends_in_safe_mode() {
 }
 
 #[test]
+fn a_baseline_and_a_file_changed_together_both_come_back_and_both_are_told() {
+    let (place, core) = (Place::recorded(), Core::start());
+    let before = place.snapshot();
+    place.write("secure/core.manifest", b"{}");
+    place.write("watched/core", b"changed");
+    let _agent = watch(&place, &core.url);
+    wait_for("the report of the end", 30, || core.asked("/api/v1/integrity/restored").pop());
+    assert_eq!(core.asked("/api/v1/integrity/violation")[0].2["status"], "MANIFEST_TAMPERED");
+    let restored = core.asked("/api/v1/integrity/restored")[0].2["files"].as_array().map_or(0, Vec::len);
+    assert!(restored == 2 && place.snapshot() == before && !place.in_safe_mode());
+}
+
+#[test]
 fn the_end_is_heard_at_once() {
     let place = Place::recorded();
     let mut agent = watch(&place, &nobody());
