@@ -40,6 +40,8 @@ pub struct Options {
     pub new_key: bool,
     /// An authority it believes besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// Its port on the host; 0 picks a free one.
+    pub port: u16,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             sysfs: None,
             new_key: false,
             ca_file: None,
+            port: 0,
         }
     }
 }
@@ -326,7 +329,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
     let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
     let out = File::create(&first_line).expect("the directory can be written");
     let mut process = Command::new(programs::selenad())
-        .args(["--dev", "--listen", "127.0.0.1:0", "--name-prefix", prefix])
+        .args(["--dev", "--listen", &format!("127.0.0.1:{}", options.port), "--name-prefix", prefix])
         .arg("--data-dir")
         .arg(dir.join("data"))
         .arg("--docker-socket")
