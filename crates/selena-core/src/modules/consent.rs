@@ -6,7 +6,9 @@ use selena_types::{ModuleName, ModuleState};
 use serde_json::{Value, json};
 
 use super::{
-    ModuleRecord, Modules, Progress, rights,
+    ModuleRecord, Modules, Progress,
+    claims::check_against,
+    rights,
     slot::{Live, Slot},
     staging::Staged,
 };
@@ -89,7 +91,13 @@ impl Modules {
         update: Staged,
     ) -> Result<(), ApiError> {
         let signer = update.signed_by.as_ref();
-        let outcome = match self.check_still_counts(signer, update.manifest.module_type) {
+        // Much may have changed since it was uploaded: what runs, who is believed, what is installed beside it.
+        let still_good = self
+            .check_still_counts(signer, update.manifest.module_type)
+            .and_then(|()| self.check_publisher(Some(&slot.record()), signer))
+            .and_then(|()| check_against(Some(&slot.record()), &update.manifest))
+            .and_then(|()| self.check_dependencies(&update.manifest));
+        let outcome = match still_good {
             Ok(()) => self.switch_to(slot, live, &update).await,
             Err(error) => Err(error),
         };

@@ -17,6 +17,7 @@ mod install;
 mod launch;
 mod lifecycle;
 mod on_demand;
+mod probation;
 mod progress;
 mod providers;
 mod reconcile;

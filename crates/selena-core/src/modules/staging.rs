@@ -103,9 +103,14 @@ impl Modules {
     /// # Errors
     /// [`ApiError::DiskFull`], or the disk's.
     pub async fn new_upload(&self) -> Result<Upload, ApiError> {
+        let arrival = self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        self.staging_place(Some(arrival)).await
+    }
+
+    /// A staging directory of its own.
+    pub(super) async fn staging_place(&self, arrival: Option<OwnedSemaphorePermit>) -> Result<Upload, ApiError> {
         let dir = self.dir("staging").join(Uuid::new_v4().to_string());
         let shutdown = self.shutdown.clone();
-        let arrival = Some(self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?);
         blocking(move || {
             fs::create_dir_all(dir.join("package"))?;
             // The module's own user has to read it, whatever the hub's umask is.

@@ -68,7 +68,10 @@ impl Modules {
             if record.state == ModuleState::Removed {
                 continue;
             }
-            let paths = record.devices().into_iter().chain(slot.waiting_devices());
+            // The version before one that is on probation may come back.
+            let before = record.previous.as_ref().filter(|_| record.on_probation);
+            let before = before.map(|previous| previous.clone().restored(record.clone()).devices());
+            let paths = record.devices().into_iter().chain(slot.waiting_devices()).chain(before.unwrap_or_default());
             let lease = |path| Lease { module: record.name.clone(), since: record.installed_at, path };
             leases.extend(paths.map(lease));
         }
