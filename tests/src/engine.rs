@@ -88,6 +88,12 @@ impl Engine {
         answer["Processes"].as_array().cloned().unwrap_or_default()
     }
 
+    /// `docker stop --time 5`, as the integrity agent does.
+    #[track_caller]
+    pub fn stop(&self, container: &str) -> Answer {
+        self.client.send(&Request::new("POST", &format!("/containers/{container}/stop?t=5")))
+    }
+
     /// `docker rm -f -v`.
     #[track_caller]
     pub fn remove(&self, container: &str) -> Answer {

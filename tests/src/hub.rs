@@ -42,6 +42,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// The change at which it kills itself, from 1, counted from [`Hub::count_points`]; 0: it only counts.
     pub kill_at: u64,
+    /// Its port on the host; 0 picks a free one.
+    pub port: u16,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             new_key: false,
             ca_file: None,
             kill_at: 0,
+            port: 0,
         }
     }
 }
@@ -358,7 +361,7 @@ fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str)
     let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
     let out = File::create(&first_line).expect("the directory can be written");
     let mut process = Command::new(programs::selenad())
-        .args(["--dev", "--listen", "127.0.0.1:0", "--name-prefix", prefix])
+        .args(["--dev", "--listen", &format!("127.0.0.1:{}", options.port), "--name-prefix", prefix])
         .arg("--data-dir")
         .arg(dir.join("data"))
         .arg("--docker-socket")

@@ -4,6 +4,7 @@
 //! A test that cannot run, without root or without Docker, fails and says so; none is skipped.
 //! It knows the protocol and nothing of the hub's crates.
 
+pub mod agent;
 pub mod desk;
 pub mod engine;
 mod hearing;
@@ -23,6 +24,7 @@ pub mod search;
 pub mod signature;
 pub mod wait;
 
+pub use agent::Agent;
 pub use desk::{Desk, Ran};
 pub use engine::Engine;
 pub use http::{Answer, Client, Door};

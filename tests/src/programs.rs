@@ -1,7 +1,7 @@
 //! The programs under test, built once.
 //!
 //! They are what a plain build of the workspace makes, unless the environment names others:
-//! `SELENA_TEST_SELENAD`, `SELENA_TEST_SELENACTL`, `SELENA_TEST_INIT`, `SELENA_TEST_PROBE`.
+//! `SELENA_TEST_SELENAD`, `SELENA_TEST_SELENACTL`, `SELENA_TEST_AGENT`, `SELENA_TEST_INIT`, `SELENA_TEST_PROBE`.
 
 use std::{
     env,
@@ -39,6 +39,17 @@ pub(crate) fn selenactl() -> &'static Path {
         given("SELENA_TEST_SELENACTL").unwrap_or_else(|| {
             cargo(&["--workspace", "--bin", "selenactl"], "");
             target_dir().join("debug/selenactl")
+        })
+    })
+}
+
+/// The integrity agent.
+pub(crate) fn agent() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        given("SELENA_TEST_AGENT").unwrap_or_else(|| {
+            cargo(&["--workspace", "--bin", "selena-agent"], "");
+            target_dir().join("debug/selena-agent")
         })
     })
 }

@@ -55,15 +55,15 @@ fn a_device_goes_to_one_module_only_by_whatever_path() {
     let waits = hub.try_install(&driver("first", 8100, &[&by_id])).expect(202).json();
     for (link, when) in [(&by_id, "it waits for consent"), (&by_path, "so does another path")] {
         let refused = hub.try_install(&driver("second", 8101, &[link]));
-        refused.refused(409, "device_taken");
+        refused.refused(422, "manifest_device");
         assert!(refused.text().contains("first"), "the holder is named while {when}: {}", refused.text());
     }
-    assert!(!hub.audit("device_taken").is_empty(), "it leaves a record");
+    assert!(!hub.audit("manifest_device").is_empty(), "it leaves a record");
     let grant = json!({ "version": waits["version"], "adds": waits["adds"] });
     let _granted = hub.admin().post("/modules/first/consent", &grant).expect(200);
-    hub.try_install(&driver("second", 8101, &[&by_path])).refused(409, "device_taken");
+    hub.try_install(&driver("second", 8101, &[&by_path])).refused(422, "manifest_device");
     let _stopped = hub.admin().post("/modules/first/stop", &json!({})).expect(200);
-    hub.try_install(&driver("second", 8101, &[&by_path])).refused(409, "device_taken");
+    hub.try_install(&driver("second", 8101, &[&by_path])).refused(422, "manifest_device");
     let _removed = hub.admin().delete("/modules/first").expect(204);
     let module = install(&hub, &driver("second", 8101, &[&by_path]), "second");
     assert_eq!(number(&module, &by_path), stick.number());
@@ -132,10 +132,10 @@ fn an_update_that_adds_a_device_waits_and_keeps_it_for_itself() {
     let waiting = hub.try_install(&driver("driver", 8100, &[&link]).version("1.1.0")).expect(202).json();
     assert_eq!(waiting["adds"]["devices"], json!([link.path()]));
     assert_eq!(number(&old, &link), "ENOENT", "the old version runs on without");
-    hub.try_install(&driver("other", 8101, &[&link])).refused(409, "device_taken");
+    hub.try_install(&driver("other", 8101, &[&link])).refused(422, "manifest_device");
     hub.kill();
     hub.start_again();
-    hub.try_install(&driver("other", 8101, &[&link])).refused(409, "device_taken");
+    hub.try_install(&driver("other", 8101, &[&link])).refused(422, "manifest_device");
     consent(&hub, "driver");
     assert_eq!(number(&hub.module("driver"), &link), stick.number());
     hub.kill();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use selena_tests::{
-    Hub, Package,
+    Engine, Hub, Package,
     http::{Answer, Client, Request},
     wait,
 };
@@ -122,4 +122,23 @@ fn the_flag_holds_over_restarts_until_a_person_leaves_after_a_clean_check() {
     let _runs = hub.hears_again("guest", 30);
     assert_eq!(hub.events("core.safe_mode_exited").len(), 1);
     hub.admin().post(exit, &json!({})).refused(409, "not_in_safe_mode");
+}
+
+/// The agent stops the modules before it reports why.
+#[test]
+fn a_violation_is_no_failure_of_a_new_version() {
+    let mut hub = Hub::start();
+    let _old = hub.install(&Package::probe("guest", 8100));
+    let _new = hub.try_install(&Package::probe("guest", 8100).version("2.0.0")).expect(201);
+    let _stopped = Engine::default().stop(&hub.container("guest"));
+    let _told = agent_reports(&hub, "/integrity/violation", &violation()).expect(200);
+    wait::until("it waits for the end of SAFE MODE", 30, || {
+        hub.details("guest")["error"].as_str().is_some_and(|error| error.contains("SAFE MODE"))
+    });
+    assert!(hub.events("module.crashed").is_empty());
+    hub.kill();
+    hub.start_again();
+    let _runs = hub.hears_again("guest", 30);
+    assert_eq!(hub.details("guest")["version"], "2.0.0");
+    assert_eq!(hub.details("guest")["last_update"]["reason"], Value::Null);
 }

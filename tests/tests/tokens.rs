@@ -172,3 +172,23 @@ fn k10_the_host_header_is_the_listeners_own_once() {
     let absolute = format!("http://{own}{health}");
     assert!(["421", "400"].contains(&status(&absolute, &[own]).as_str()), "absolute form");
 }
+
+/// The API has no sessions: a cookie is nobody's proof, whatever it holds, and is given to nobody.
+#[test]
+fn k08_a_cookie_is_no_credential() {
+    let hub = Hub::start();
+    let module = hub.install(&Package::probe("baker", 8100));
+    let token = module.token();
+    let cookies = [format!("session={token}"), format!("token={token}"), format!("Authorization=Bearer {token}")];
+    for cookie in &cookies {
+        let request = Request::new("GET", "/devices").header("Cookie", cookie);
+        for client in [module.core_without_token(), hub.anonymous()] {
+            client.send(&request).refused(401, "unauthenticated");
+        }
+    }
+    // Beside a token it says nothing, neither for nor against.
+    let with_both = Request::new("GET", "/devices").header("Cookie", "session=fixed");
+    let answer = module.core().send(&with_both).expect(200);
+    assert_eq!(answer.header("set-cookie"), None);
+    assert_eq!(hub.client().send(&with_both).expect(200).header("set-cookie"), None);
+}

@@ -111,7 +111,9 @@ impl Integrity {
     pub(crate) fn enter(&self) -> bool {
         let mut safe_mode = self.locked();
         let entered = safe_mode.is_none();
-        safe_mode.get_or_insert_with(|| SafeMode::new(Timestamp::now(), Cause::Violation));
+        let mode = safe_mode.get_or_insert_with(|| SafeMode::new(Timestamp::now(), Cause::Violation));
+        // A clean check has to be younger than the last report.
+        mode.learnt_at_boot_secs = secs_since_boot();
         entered
     }
 
@@ -141,8 +143,13 @@ impl Integrity {
                 return conflict("integrity_unknown", detail.to_owned());
             }
         }
+        // Held while the flag goes: a report that comes meanwhile enters anew.
+        let mut now = self.locked();
+        if now.as_ref() != Some(&safe_mode) {
+            return conflict("integrity_not_clean", "the integrity agent has just reported again".to_owned());
+        }
         self.remove_flag().map_err(ApiError::internal)?;
-        *self.locked() = None;
+        *now = None;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -23,8 +23,32 @@ pub(crate) fn open_or_make(path: &Path, size_mb: u32, owner: u32) -> io::Result<
             make(path, size_mb, owner)?;
             open(path)
         }
-        opened => opened,
+        opened => opened.and_then(|image| grow(image, size_mb)),
     }
+}
+
+/// Lets an image grow that a new version of its module wants larger; it never shrinks, so that nothing is lost.
+fn grow(image: File, size_mb: u32) -> io::Result<File> {
+    let wanted = i64::from(size_mb) * MIB;
+    // Not by the file's length: a growth that was cut has that already.
+    if i64::try_from(file_system_bytes(&image)?).unwrap_or(i64::MAX) >= wanted {
+        return Ok(image);
+    }
+    fallocate(&image, FallocateFlags::empty(), 0, wanted)?;
+    commands::grow_ext4(&image)?;
+    image.sync_all()?;
+    Ok(image)
+}
+
+/// How large the ext4 file system in an image says it is: blocks times block size, of its superblock.
+fn file_system_bytes(image: &File) -> io::Result<u64> {
+    const SUPERBLOCK: u64 = 1024;
+    let number = |offset| {
+        let mut bytes = [0; 4];
+        image.read_exact_at(&mut bytes, SUPERBLOCK + offset).map(|()| u32::from_le_bytes(bytes))
+    };
+    let (blocks, log_size) = (number(4)?, number(24)?);
+    Ok(u64::from(blocks) << (10 + log_size.min(6)))
 }
 
 /// Opens an image that is there. A link, or a device in its place, is refused: root writes to what this returns.
@@ -74,8 +98,23 @@ mod tests {
         let made = open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap();
         assert_eq!(made.len(), 8 * 1024 * 1024);
         assert!(made.blocks() * 512 >= made.len(), "it has holes");
-        assert_eq!(open_or_make(&path, 16, 20_001).unwrap().metadata().unwrap().ino(), made.ino());
+        assert_eq!(open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap().ino(), made.ino());
+        assert_eq!(open_or_make(&path, 4, 20_001).unwrap().metadata().unwrap().len(), made.len(), "it never shrinks");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_image_grows_with_its_module_and_also_after_a_growth_that_was_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data.img");
+        open_or_make(&path, 8, 20_001).unwrap();
+        let grown = open_or_make(&path, 16, 20_001).unwrap();
+        assert_eq!(file_system_bytes(&grown).unwrap(), 16 * 1024 * 1024);
+        // Cut between the file's growth and the file system's.
+        fallocate(&grown, FallocateFlags::empty(), 0, 24 * MIB).unwrap();
+        assert_eq!(file_system_bytes(&grown).unwrap(), 16 * 1024 * 1024);
+        let grown = open_or_make(&path, 24, 20_001).unwrap();
+        assert_eq!(file_system_bytes(&grown).unwrap(), 24 * 1024 * 1024);
     }
 
     #[test]

@@ -64,14 +64,30 @@ impl Modules {
         Ok((Claim { modules: self.clone(), name, uid }, existing))
     }
 
-    /// Refuses a version whose port another module has, or whose name is being installed.
-    pub(super) fn check_port(&self, name: &ModuleName, port: Option<ModulePort>) -> Result<(), ApiError> {
-        let claims = self.claims.lock().expect("nothing panics while it holds the claims");
-        if claims.contains_key(name) {
+    /// Takes for a version that comes back what it needs; refused if another module has that by now, or, unless it
+    /// comes back by itself, while a package of its name is being installed.
+    pub(super) fn claim_again(
+        self: &Arc<Self>,
+        version: &ModuleRecord,
+        by_itself: bool,
+    ) -> Result<Option<Claim>, ApiError> {
+        let name = version.name.clone();
+        let mut claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        let is_installed = claims.contains_key(&name);
+        if is_installed && !by_itself {
             let detail = format!("`{name}` is being installed: wait for it to end");
             return Err(ApiError::Conflict { code: "install_in_progress", detail });
         }
-        check_port_in(&claims, &self.all_slots(), name, port)
+        check_port_in(&claims, &self.all_slots(), &name, version.port)?;
+        let devices = version.devices();
+        let others = claims.iter().filter(|(other, _)| **other != name);
+        let under_way = others.flat_map(|(other, taken)| taken.devices.iter().map(move |path| (other, path)));
+        self.check_devices(&name, &devices, under_way)?;
+        if is_installed {
+            return Ok(None);
+        }
+        claims.insert(name.clone(), Taken { uid: version.uid, port: version.port, devices });
+        Ok(Some(Claim { modules: self.clone(), name, uid: version.uid }))
     }
 
     /// Whether a package of this name is being installed.
@@ -94,7 +110,7 @@ fn check_port_in(
         let before = record.previous.as_ref().filter(|_| record.on_probation).and_then(|previous| previous.port);
         record.name != *name && [record.port, slot.waiting_port(), before].contains(&Some(port))
     };
-    if slots.iter().any(has) || claims.values().any(|taken| taken.port == Some(port)) {
+    if slots.iter().any(has) || claims.iter().any(|(other, taken)| other != name && taken.port == Some(port)) {
         let detail = format!("another module has port {} already", port.get());
         return Err(ApiError::Conflict { code: "port_taken", detail });
     }

@@ -104,7 +104,12 @@ fn parse(body: &Value) -> Result<(String, Value), ApiError> {
 /// Refuses settings that break the module's schema.
 fn check(manifest: &Manifest, config: &Map<String, Value>) -> Result<(), ApiError> {
     let Some(schema) = &manifest.config_schema else { return Ok(()) };
-    let (schema, config) = (Value::Object(schema.clone()), Value::Object(config.clone()));
+    let mut schema = schema.clone();
+    // Settings come one by one: what is not there yet is no problem of the one that comes.
+    for waits_for_others in ["required", "minProperties", "dependentRequired", "dependentSchemas", "dependencies"] {
+        schema.remove(waits_for_others);
+    }
+    let (schema, config) = (Value::Object(schema), Value::Object(config.clone()));
     // The linear engine: a module's pattern must not hold up the hub.
     let options = jsonschema::options().with_pattern_options(jsonschema::PatternOptions::regex());
     let validator = options.build(&schema).map_err(|error| {

@@ -6,7 +6,9 @@ use selena_types::{ModuleName, ModuleState};
 use serde_json::{Value, json};
 
 use super::{
-    ModuleRecord, Modules, Progress, rights,
+    ModuleRecord, Modules, Progress,
+    claims::check_against,
+    rights,
     slot::{Live, Slot},
     staging::Staged,
 };
@@ -66,10 +68,13 @@ impl Modules {
                     let granted = rights::asked(&modules.manifest(&record)?);
                     let ready = ModuleRecord { state: ModuleState::Ready, granted, ..record };
                     modules.store(&slot, ready, Vec::new()).await?;
-                    match modules.start_locked(&slot, &mut live, true).await {
-                        // It is granted, and starts by itself when what it needs is there.
-                        Err(ApiError::Conflict { code: "dependency_not_ready", .. }) => {}
-                        started => started?,
+                    // As after an install that needs nobody: what runs on demand or by a schedule is ready.
+                    if modules.should_run(&slot.record()) {
+                        match modules.start_locked(&slot, &mut live, true).await {
+                            // It is granted, and starts by itself when what it needs is there.
+                            Err(ApiError::Conflict { code: "dependency_not_ready", .. }) => {}
+                            started => started?,
+                        }
                     }
                 }
             }
@@ -86,7 +91,13 @@ impl Modules {
         update: Staged,
     ) -> Result<(), ApiError> {
         let signer = update.signed_by.as_ref();
-        let outcome = match self.check_still_counts(signer, update.manifest.module_type) {
+        // Much may have changed since it was uploaded: what runs, who is believed, what is installed beside it.
+        let still_good = self
+            .check_still_counts(signer, update.manifest.module_type)
+            .and_then(|()| self.check_publisher(Some(&slot.record()), signer))
+            .and_then(|()| check_against(Some(&slot.record()), &update.manifest))
+            .and_then(|()| self.check_dependencies(&update.manifest));
+        let outcome = match still_good {
             Ok(()) => self.switch_to(slot, live, &update).await,
             Err(error) => Err(error),
         };

@@ -219,7 +219,11 @@ impl Modules {
             let why = format!("it needs module `{name}`, which was {what}");
             let held = ModuleRecord { state: ModuleState::Ready, error: Some(why.clone()), ..slot.record() };
             let event = ("module.stopped", about(&held, Some(&why)));
-            self.save(&slot, held, vec![event]).await?;
+            match self.save(&slot, held.clone(), vec![event]).await {
+                // A full disk must not keep anybody from removing what fills it.
+                Err(ApiError::DiskFull) => slot.set_record(held),
+                saved => saved?,
+            }
         }
         Ok(())
     }

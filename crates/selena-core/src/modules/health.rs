@@ -48,6 +48,12 @@ impl Modules {
             cause = exit.ended() => match cause {
                 // A scheduled module may have done its work before it was asked; in a trial it has to be asked.
                 ExitCause::Code(0) if ends_by_itself => return Ok(()),
+                // Not the module's doing.
+                ExitCause::EngineRestarted => return Err(ApiError::EngineDown("it restarted meanwhile".to_owned())),
+                ExitCause::Gone => {
+                    let detail = "its container was removed from outside while it started".to_owned();
+                    return Err(ApiError::Container { name, code: "container_error", detail });
+                }
                 cause => format!("it ended with {cause}"),
             },
             outcome = timeout_at(deadline, healthy) => match outcome {

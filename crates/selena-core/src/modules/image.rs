@@ -62,7 +62,7 @@ impl Modules {
         let mut started = self.parts.sandbox.start(spec.clone()).await;
         if let (Err(SandboxError::ImageMissing), Command::Image(image)) = (&started, &mut spec.command) {
             tracing::info!(module = %name, "the container engine does not have its image: it is made anew");
-            let place = self.new_upload().await?;
+            let place = self.staging_place(None).await?;
             let flattened = self.flatten(spec.package_dir.join(IMAGE_FILE), place.image_root()).await?;
             flattened.map_err(|error| broken(&name, error))?;
             image.root = Some(place.image_root());

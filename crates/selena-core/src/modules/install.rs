@@ -136,6 +136,7 @@ impl Modules {
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
+        self.parts.api.integrity().check_normal()?;
         self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
         let mut live = slot.live.lock().await;

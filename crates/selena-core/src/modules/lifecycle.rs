@@ -61,8 +61,13 @@ impl Modules {
         self.parts.api.record("module_restart", who, name.as_str());
         let modules = self.clone();
         self.finish(async move {
+            modules.start_needs(&slot.record().name).await;
             let mut live = slot.live.lock().await;
             modules.may_start(&slot, &live)?;
+            // What could not start again is not ended for it.
+            if let Some(why) = modules.waits_for(&slot.record()) {
+                return Err(ApiError::Conflict { code: "dependency_not_ready", detail: why });
+            }
             if let Some(active) = live.active.take() {
                 modules.end_or_later(&active).await;
             }
@@ -171,13 +176,13 @@ impl Modules {
     /// Ends all runs, for the hub's own end; what is stored stays as it is. Takes at most `limit`.
     pub async fn shut_down(&self, limit: Duration) {
         self.shutdown.cancel();
-        let all = async {
-            for level in self.stop_order() {
-                self.stop_together(level).await;
+        let levels = self.stop_order();
+        // One that takes its time must not cost those it needs theirs.
+        let each = limit / u32::try_from(levels.len().max(1)).unwrap_or(u32::MAX);
+        for level in levels {
+            if tokio::time::timeout(each, self.stop_together(level)).await.is_err() {
+                tracing::warn!("modules did not stop in time; they are replaced at the next start");
             }
-        };
-        if tokio::time::timeout(limit, all).await.is_err() {
-            tracing::warn!("modules did not stop in time; they are replaced at the next start");
         }
     }
 }
@@ -189,7 +194,9 @@ impl Modules {
             let (api, sandbox, calls) = (self.parts.api.clone(), self.parts.sandbox.clone(), self.parts.calls.clone());
             ends.spawn(async move {
                 // One that is being started or installed has its lock taken: its container is replaced at the next start.
-                let Some(active) = slot.live.lock().await.active.take() else { return Ok(()) };
+                let Some(active) = slot.live.try_lock().ok().and_then(|mut live| live.active.take()) else {
+                    return Ok(());
+                };
                 active.detach(&api, &*calls);
                 sandbox.stop(&active.run.run, super::launch::STOP_GRACE).await
             });

@@ -17,6 +17,7 @@ mod install;
 mod launch;
 mod lifecycle;
 mod on_demand;
+mod probation;
 mod progress;
 mod providers;
 mod reconcile;
@@ -36,7 +37,7 @@ mod trial;
 mod update;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -122,8 +123,8 @@ pub struct Modules {
     publishers: Publishers,
     slots: Mutex<BTreeMap<ModuleName, Arc<Slot>>>,
     claims: Mutex<Claims>,
-    /// Packages whose trial the last end of the hub cut off: the engine may still hold something of them.
-    cut_trials: Mutex<Vec<ModuleName>>,
+    /// Modules of which the engine may hold more than it should: those that were there, or were tried, when the hub ended.
+    untidy: Mutex<BTreeSet<ModuleName>>,
     /// Held while what runs is compared with what is stored.
     reconciling: tokio::sync::Mutex<()>,
     progress: Progresses,
@@ -150,7 +151,7 @@ impl Modules {
             publishers,
             slots: Mutex::new(slots),
             claims: Mutex::default(),
-            cut_trials: Mutex::default(),
+            untidy: Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
             exits: Exits::default(),
@@ -166,7 +167,9 @@ impl Modules {
                 modules.parts.api.identity().set_current(&record.name, token);
             }
         }
-        *modules.cut_trials.lock().expect("nobody else has it yet") = modules.recover_files().await?;
+        let tried = modules.recover_files().await?;
+        let installed = modules.records().into_iter().map(|record| record.name);
+        modules.untidy.lock().expect("nobody else has it yet").extend(tried.into_iter().chain(installed));
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
             slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));

@@ -28,7 +28,11 @@ impl Modules {
             let waits = matches!(record.state, ModuleState::Ready | ModuleState::Error | ModuleState::Running);
             let may_start = record.runtime_mode == RuntimeMode::OnDemand && record.wanted && waits;
             if live.active.is_none() && may_start && modules.is_enabled(&record.name) {
-                modules.start_locked(&slot, &mut live, false).await?;
+                let started = modules.start_locked(&slot, &mut live, false).await;
+                if let Err(error @ ApiError::Unhealthy { .. }) = &started {
+                    modules.judge_later(&slot, &mut live, &error.to_string()).await;
+                }
+                started?;
             }
             let Some(active) = &mut live.active else {
                 let detail = format!("`{}` does not run: it is {}", record.name, record.state);

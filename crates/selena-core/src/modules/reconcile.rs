@@ -67,13 +67,13 @@ impl Modules {
 
     async fn reconcile(self: &Arc<Self>) -> Result<(), SandboxError> {
         self.finish_interrupted().await;
-        self.purge_cut_trials().await;
         // Asked before the list is made: what starts meanwhile is not in that list, and is not missed.
         let active = self.active_runs();
         let listed = self.parts.sandbox.list().await?;
         for container in &listed {
             self.remove_stray(container).await;
         }
+        self.tidy_images().await;
         let running: HashSet<_> = listed.iter().filter(|container| container.running).map(|c| &c.run).collect();
         for run in active.iter().filter(|run| !running.contains(run)) {
             self.exits.report(ContainerExit { run: run.clone(), cause: ExitCause::Gone });
@@ -92,16 +92,21 @@ impl Modules {
         self.all_slots().iter().filter_map(run).collect()
     }
 
-    /// Removes what the engine holds of packages whose trial was cut by the hub's own end.
-    async fn purge_cut_trials(&self) {
-        let names = std::mem::take(&mut *self.cut_trials.lock().expect("nothing panics while it holds the names"));
+    /// Removes what trials and updates that the hub's own end cut left with the engine; once after each start.
+    async fn tidy_images(&self) {
+        let names = std::mem::take(&mut *self.untidy.lock().expect("nothing panics while it holds the names"));
         for name in names {
-            if self.slot(&name).is_ok() || self.is_claimed(&name) {
+            if self.is_claimed(&name) {
+                // An install of it is under way, and tidies up behind itself.
                 continue;
             }
-            if let Err(error) = self.parts.sandbox.purge(&name).await {
+            let tidied = match self.slot(&name) {
+                Ok(slot) => self.parts.sandbox.prune_images(&name, &slot.record().version).await,
+                Err(_not_installed) => self.parts.sandbox.purge(&name).await,
+            };
+            if let Err(error) = tidied {
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");
-                self.cut_trials.lock().expect("nothing panics while it holds the names").push(name);
+                self.untidy.lock().expect("nothing panics while it holds the names").insert(name);
             }
         }
     }

@@ -25,7 +25,10 @@ impl Modules {
         self.finish(async move {
             modules.hold_dependents(&slot.record().name, "removed").await?;
             let mut live = slot.live.lock().await;
-            modules.remove_locked(&slot, &mut live).await
+            modules.remove_locked(&slot, &mut live).await?;
+            drop(live);
+            // One that was started again meanwhile stops too.
+            modules.hold_dependents(&slot.record().name, "removed").await
         })
         .await
     }

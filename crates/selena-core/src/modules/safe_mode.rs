@@ -27,11 +27,12 @@ impl Modules {
         if self.parts.api.integrity().safe_mode().is_none() {
             return Ok(());
         }
-        if let Some(retry) = live.retry.take() {
-            retry.cancel();
+        let waited = live.retry.take().inspect(tokio_util::sync::CancellationToken::cancel).is_some();
+        match live.active.take() {
+            Some(active) => self.end_or_later(&active).await,
+            None if waited => {}
+            None => return Ok(()),
         }
-        let Some(active) = live.active.take() else { return Ok(()) };
-        self.end_or_later(&active).await;
         self.save_held(slot).await
     }
 

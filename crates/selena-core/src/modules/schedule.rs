@@ -7,6 +7,7 @@ use selena_types::{ModuleName, ModuleState, RuntimeMode, Schedule};
 use tokio::time::Instant;
 
 use super::{ModuleRecord, Modules};
+use crate::ApiError;
 
 /// When a module is due next.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +110,9 @@ impl Modules {
             if let Err(error) = modules.start_locked(&slot, &mut live, false).await {
                 let name = slot.record().name;
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a scheduled module did not start");
+                if matches!(error, ApiError::Unhealthy { .. }) {
+                    modules.judge_later(&slot, &mut live, &error.to_string()).await;
+                }
             }
         });
     }

@@ -23,6 +23,9 @@ use super::{
 };
 use crate::ApiError;
 
+/// What the trial of an update saw that waits for a person.
+const REPORT: &str = "report.json";
+
 /// An upload that arrives. Its directory is removed when it is dropped.
 #[derive(Debug)]
 pub struct Upload {
@@ -101,9 +104,14 @@ impl Modules {
     /// # Errors
     /// [`ApiError::DiskFull`], or the disk's.
     pub async fn new_upload(&self) -> Result<Upload, ApiError> {
+        let arrival = self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        self.staging_place(Some(arrival)).await
+    }
+
+    /// A staging directory of its own.
+    pub(super) async fn staging_place(&self, arrival: Option<OwnedSemaphorePermit>) -> Result<Upload, ApiError> {
         let dir = self.dir("staging").join(Uuid::new_v4().to_string());
         let shutdown = self.shutdown.clone();
-        let arrival = Some(self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?);
         blocking(move || {
             fs::create_dir_all(dir.join("package"))?;
             // The module's own user has to read it, whatever the hub's umask is.
@@ -142,9 +150,12 @@ impl Modules {
     /// Moves a staged update to where it waits for a person; durable when it returns.
     pub(super) async fn set_waiting(&self, mut staged: Staged) -> Result<Staged, ApiError> {
         let (from, to) = (staged.package_dir(), self.pending_dir(&staged.manifest.name));
-        let dir = to.clone();
+        let (dir, report) = (to.clone(), serde_json::json!(staged.report).to_string());
         blocking(move || {
             remove_all(&to)?;
+            fs::create_dir_all(&to)?;
+            fs::write(to.join(REPORT), report)?;
+            fs::File::open(to.join(REPORT))?.sync_all()?;
             move_durably(&from, &to.join("package"))
         })
         .await?;
@@ -172,7 +183,9 @@ impl Modules {
         let manifest_text = String::from_utf8_lossy(&text).into_owned();
         let signed_by = waiting_signer(&upload).ok()?;
         let (manifest, warnings) = (parsed.manifest, parsed.warnings);
-        Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None })
+        let report =
+            fs::read(upload.dir.join(REPORT)).ok().and_then(|text| serde_json::from_slice(&text).ok()).flatten();
+        Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report })
     }
 }
 

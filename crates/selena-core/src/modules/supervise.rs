@@ -91,6 +91,11 @@ impl Modules {
         let Some(active) = live.active.take() else { return };
         self.end_or_later(&active).await;
         let record = slot.record();
+        if let Crash::Unhealthy(why) = &crash
+            && let Err(error) = self.parts.api.announce("module.unhealthy", about(&record, Some(why))).await
+        {
+            self.log_unsaved(slot, Err(error));
+        }
         let outcome = if self.parts.api.integrity().safe_mode().is_some() {
             // The integrity agent stops containers too: that is nobody's crash.
             self.save_held(slot).await
@@ -101,10 +106,11 @@ impl Modules {
             self.start_in_background(slot);
             outcome
         } else if crash.is_regular_end(record.runtime_mode) {
-            let ready = ModuleRecord { state: ModuleState::Ready, error: None, ..record };
+            self.end_probation(slot).await;
+            let ready = ModuleRecord { state: ModuleState::Ready, error: None, ..slot.record() };
             let event = ("module.stopped", about(&ready, Some("it ended by itself")));
             self.save(slot, ready, vec![event]).await
-        } else if self.roll_back_failed(slot, &mut live, &crash.reason()).await {
+        } else if self.judge_later(slot, &mut live, &crash.reason()).await {
             Ok(())
         } else {
             self.count_crash(slot, &mut live, &crash.reason()).await
@@ -113,7 +119,12 @@ impl Modules {
     }
 
     /// Counts a crash, and plans the next start or the quarantine.
-    async fn count_crash(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, reason: &str) -> Result<(), ApiError> {
+    pub(super) async fn count_crash(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        live: &mut Live,
+        reason: &str,
+    ) -> Result<(), ApiError> {
         let now = Timestamp::now();
         let mut record = slot.record();
         record.crashes.retain(|at| now.duration_since(*at) < CRASH_WINDOW);
@@ -165,7 +176,7 @@ impl Modules {
                 let outcome = self.save_held(slot).await;
                 self.log_unsaved(slot, outcome);
             }
-            ApiError::Unhealthy { .. } if Box::pin(self.roll_back_failed(slot, live, &error.to_string())).await => {}
+            ApiError::Unhealthy { .. } if self.judge_later(slot, live, &error.to_string()).await => {}
             ApiError::Unhealthy { .. } => {
                 let outcome = self.count_crash(slot, live, &error.to_string()).await;
                 self.log_unsaved(slot, outcome);

@@ -1,9 +1,9 @@
 //! Installing a version over another one, and going back to the one before: either the new one runs, or the old one
 //! does, with its old data (protocol, section 2, "Update").
 //!
-//! A new version is on probation for its first minute: if it crashes then, the version before comes back by itself.
+//! A new version is on probation for its first minute: see [`super::probation`].
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use selena_types::{Manifest, ModuleName, ModuleState, RuntimeMode};
@@ -13,13 +13,10 @@ use super::{
     aside::Shelf,
     install::installed,
     rights,
-    slot::{Active, Live, Slot},
+    slot::{Live, Slot},
     staging::{Staged, blocking},
 };
 use crate::ApiError;
-
-/// How long a new version has to run before an update counts as done.
-const PROBATION: Duration = Duration::from_secs(60);
 
 /// What takes the place of what runs.
 #[derive(Debug)]
@@ -54,9 +51,10 @@ impl Modules {
             "a person has to grant what the new version asks for",
             100,
         );
-        slot.set_waiting_port(staged.manifest.port);
-        slot.set_waiting_devices(staged.manifest.devices.clone());
+        let (port, devices) = (staged.manifest.port, staged.manifest.devices.clone());
         live.waiting = Some(self.set_waiting(staged).await?);
+        slot.set_waiting_port(port);
+        slot.set_waiting_devices(devices);
         let status = ModuleState::AwaitingConsent;
         Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version, report })
     }
@@ -101,38 +99,24 @@ impl Modules {
         let (modules, reason) = (self.clone(), format!("rolled back by {who}"));
         self.finish(async move {
             let mut live = slot.live.lock().await;
-            modules.roll_back_locked(&slot, &mut live, reason).await
+            modules.roll_back_locked(&slot, &mut live, reason, false).await
         })
         .await
     }
 
-    /// Goes back because a version on probation failed; `false` if it was not, or the way back failed too.
-    pub(super) async fn roll_back_failed(self: &Arc<Self>, slot: &Arc<Slot>, live: &mut Live, why: &str) -> bool {
-        let record = slot.record();
-        if !record.on_probation || record.previous.is_none() {
-            return false;
-        }
-        // It gets this one way back: what comes back from there is on no probation.
-        slot.set_record(ModuleRecord { on_probation: false, ..record.clone() });
-        let reason = format!("version {} failed within its first minute: {why}", record.version);
-        tracing::warn!(module = %record.name, reason, "the version before comes back");
-        match self.roll_back_locked(slot, live, reason).await {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::error!(module = %record.name, error = &error as &dyn std::error::Error, "the version before did not come back");
-                false
-            }
-        }
-    }
-
-    async fn roll_back_locked(
+    /// `by_itself`: nobody asked for it, and an upload under way does not stop it.
+    pub(super) async fn roll_back_locked(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
         reason: String,
+        by_itself: bool,
     ) -> Result<Installed, ApiError> {
         let old = slot.record();
         let newcomer = self.previous_of(&old, live, reason)?;
+        let _claim = self.claim_again(&newcomer.record, by_itself)?;
+        // What waits for a person was compared with the version that goes.
+        self.discard_waiting(slot, live).await;
         self.switch(slot, live, old, newcomer).await
     }
 
@@ -160,7 +144,6 @@ impl Modules {
         };
         let manifest = self.manifest(&record)?;
         self.check_still_counts(record.signed_by.as_ref(), record.module_type)?;
-        self.check_port(&old.name, record.port)?;
         self.check_dependencies(&manifest)?;
         Ok(Newcomer { record, manifest, staged: None, reason: Some(reason) })
     }
@@ -173,6 +156,7 @@ impl Modules {
         old: ModuleRecord,
         newcomer: Newcomer<'_>,
     ) -> Result<Installed, ApiError> {
+        self.parts.api.integrity().check_normal()?;
         let was_running = live.active.is_some() || live.retry.is_some();
         let runs = was_running || (old.wanted && newcomer.record.runtime_mode == RuntimeMode::AlwaysOn);
         let outcome = match self.lay_aside(live, &old).await {
@@ -181,7 +165,10 @@ impl Modules {
         };
         match &outcome {
             Ok(_) => {
-                self.forget_changed_tokens(&old, &slot.record()).await;
+                // A version on probation may still go, and then the tokens are needed.
+                if !slot.record().on_probation {
+                    self.forget_changed_tokens(&old, &slot.record()).await;
+                }
                 self.keep_previous(&slot.record()).await;
             }
             Err(error) => Box::pin(self.go_back(slot, live, old, was_running, error)).await,
@@ -199,13 +186,9 @@ impl Modules {
         // As long as they are mounted anywhere, what the module wrote last is not in the image that is copied.
         let released = self.parts.sandbox.release_data(&old.name, &self.data_image(&old.name)).await;
         released.map_err(|error| ApiError::sandbox(&old.name, error))?;
-        let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
-        blocking(move || {
-            // What an update before could not put back is still the only copy of the old version.
-            shelf.put_back(previous.as_ref().map(|previous| previous.manifest.as_str()))?;
-            shelf.set_aside()
-        })
-        .await
+        self.recover_shelf(old).await?;
+        let shelf = self.shelf(&old.name);
+        blocking(move || shelf.set_aside()).await
     }
 
     async fn place_newcomer(
@@ -268,47 +251,30 @@ impl Modules {
     ) {
         let reason = format!("the update failed and the version before is back: {why}");
         tracing::warn!(module = %old.name, reason, "update undone");
-        let (shelf, previous) = (self.shelf(&old.name), old.previous.clone());
-        let restored = blocking(move || shelf.put_back(previous.as_ref().map(|previous| previous.manifest.as_str())));
-        let outcome = match restored.await {
-            Ok(()) => {
-                let state = if was_running { ModuleState::Ready } else { old.state };
-                let last_update = Some(LastUpdate::new(&old.version, &old.version, Some(reason.clone())));
-                let back = ModuleRecord { state, last_update, ..old.clone() };
-                self.store(slot, back, vec![("module.error", about(&old, Some(&reason)))]).await
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
+        if let Err(error) = self.recover_shelf(&old).await {
             tracing::error!(module = %old.name, error = &error as &dyn std::error::Error, "the version before is not back yet");
             return;
         }
+        let state = if was_running { ModuleState::Ready } else { old.state };
+        let last_update = Some(LastUpdate::new(&old.version, &old.version, Some(reason.clone())));
+        let back = ModuleRecord { state, last_update, ..old.clone() };
+        let stored = self.store(slot, back.clone(), vec![("module.error", about(&old, Some(&reason)))]).await;
+        if stored.is_err() {
+            // It runs on also if nothing can be stored now: a full disk is no reason to stop it.
+            slot.set_record(back);
+        }
+        self.log_unsaved(slot, stored);
         self.drop_images(&old.name, &old.version).await;
         if was_running && let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
         }
     }
 
-    /// Ends the probation of a run that lasts.
-    pub(super) fn watch_probation(self: &Arc<Self>, slot: &Arc<Slot>, active: &Active) {
-        if !slot.record().on_probation {
-            return;
-        }
-        let (modules, slot) = (self.clone(), slot.clone());
-        let (run, ended) = (active.run.run.clone(), active.supervision.clone());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = ended.cancelled() => return,
-                () = tokio::time::sleep(PROBATION) => {}
-            }
-            let live = slot.live.lock().await;
-            let record = slot.record();
-            if record.on_probation && live.active.as_ref().is_some_and(|active| active.run.run == run) {
-                tracing::info!(module = %record.name, version = %record.version, "the update is done: it ran for a minute");
-                let outcome = modules.store(&slot, ModuleRecord { on_probation: false, ..record }, Vec::new()).await;
-                modules.log_unsaved(&slot, outcome);
-            }
-        });
+    /// Finishes what an update or rollback before left undone: what is stored is what lies there afterwards.
+    async fn recover_shelf(&self, record: &ModuleRecord) -> Result<(), ApiError> {
+        let (shelf, stored) = (self.shelf(&record.name), record.manifest.clone());
+        let previous = record.previous.as_ref().map(|previous| previous.manifest.clone());
+        blocking(move || shelf.recover(&stored, previous.as_deref())).await
     }
 
     pub(super) fn shelf(&self, name: &ModuleName) -> Shelf {

@@ -140,8 +140,9 @@ impl Kept {
     ) -> Result<(), KeptError> {
         let raised = write(&self.store, move |tx| {
             let counters = tx.vault_counters(&place.0, &place.1)?;
-            let reserved = counters.reserved.max(floor);
-            tx.put_vault_counters(&place.0, &place.1, VaultCounters { reserved, floor })?;
+            // Never lower: what was deleted meanwhile stays refused.
+            let raised = VaultCounters { reserved: counters.reserved.max(floor), floor: counters.floor.max(floor) };
+            tx.put_vault_counters(&place.0, &place.1, raised)?;
             with_it(tx)
         });
         raised.await.map_err(KeptError::Store)

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequestParts, State},
     http::{HeaderMap, StatusCode, request::Parts},
 };
-use selena_core::identity::Caller;
+use selena_core::{ApiError, identity::Caller};
 use serde_json::{Value, json};
 
 use crate::{body::JsonBody, context::Context, error::Failure};
@@ -23,6 +23,11 @@ impl FromRequestParts<Context> for Agent {
         context.api.check_agent(&context.origin, secret(&parts.headers))?;
         Ok(Self)
     }
+}
+
+/// Whether a request is the agent's.
+pub(crate) fn is_agent(context: &Context, headers: &HeaderMap) -> bool {
+    context.api.check_agent(&context.origin, secret(headers)).is_ok()
 }
 
 pub(crate) async fn status(State(context): State<Context>) -> Json<Value> {
@@ -51,7 +56,9 @@ pub(crate) async fn exit_safe_mode(
     State(context): State<Context>,
     Extension(caller): Extension<Caller>,
 ) -> Result<StatusCode, Failure> {
-    context.api.exit_safe_mode(&caller).await?;
+    // Goes on also if the person does not wait.
+    let api = context.api.clone();
+    tokio::spawn(async move { api.exit_safe_mode(&caller).await }).await.map_err(ApiError::internal)??;
     Ok(StatusCode::NO_CONTENT)
 }
 

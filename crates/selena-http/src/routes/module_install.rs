@@ -33,6 +33,7 @@ fn answer(installed: Installed) -> Response {
         Some(adds) => {
             let waiting = json!({
                 "name": installed.name, "status": installed.status, "version": installed.version, "adds": adds,
+                "report": installed.report,
             });
             (StatusCode::ACCEPTED, Json(waiting)).into_response()
         }

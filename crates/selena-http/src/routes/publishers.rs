@@ -15,6 +15,13 @@ fn id(text: &str) -> Result<KeyId, ApiError> {
     text.parse().map_err(|_| ApiError::NotFound("publisher's key"))
 }
 
+/// What was begun is stored and remembered together, also if the client hangs up between the two.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
+}
+
 pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.publisher_list()))
 }
@@ -24,7 +31,8 @@ pub(crate) async fn add(
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
-    let key = context.api.modules()?.publishers().add(&body, caller.subject()).await?;
+    let modules = context.api.modules()?;
+    let key = to_its_end(async move { modules.publishers().add(&body, caller.subject()).await }).await?;
     Ok((StatusCode::CREATED, Json(key.details())))
 }
 
@@ -33,7 +41,8 @@ pub(crate) async fn rotate(
     Extension(caller): Extension<Caller>,
     JsonBody(statement): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
-    let key = context.api.modules()?.publishers().rotate(&statement, caller.subject()).await?;
+    let modules = context.api.modules()?;
+    let key = to_its_end(async move { modules.publishers().rotate(&statement, caller.subject()).await }).await?;
     Ok((StatusCode::CREATED, Json(key.details())))
 }
 
@@ -43,7 +52,8 @@ pub(crate) async fn set_trust(
     Segment(key): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
-    let key = context.api.modules()?.publishers().set_trust(&id(&key)?, &body, caller.subject()).await?;
+    let (modules, key) = (context.api.modules()?, id(&key)?);
+    let key = to_its_end(async move { modules.publishers().set_trust(&key, &body, caller.subject()).await }).await?;
     Ok(Json(key.details()))
 }
 
@@ -53,5 +63,7 @@ pub(crate) async fn revoke(
     Segment(key): Segment,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
-    Ok(Json(context.api.modules()?.revoke_publisher(&id(&key)?, &body, caller.subject()).await?))
+    let (modules, key) = (context.api.modules()?, id(&key)?);
+    let revoked = to_its_end(async move { modules.revoke_publisher(&key, &body, caller.subject()).await }).await?;
+    Ok(Json(revoked))
 }

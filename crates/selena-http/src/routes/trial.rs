@@ -1,8 +1,8 @@
 //! What the init of a trial tells the hub (protocol, section 2, step 3).
 
 use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, request::Parts},
 };
 use selena_core::{
     ApiError,
@@ -20,21 +20,37 @@ use crate::{
 ///
 /// The module is in the same namespace and would like to look better than it is: only the init's key is believed.
 pub(crate) async fn denied(
+    _init: Init,
     State(context): State<Context>,
     parameters: Parameters,
     headers: HeaderMap,
     TextBody(counts): TextBody,
 ) -> Result<StatusCode, Failure> {
-    let watch = watch_of(&context.origin, &headers).ok_or_else(|| ApiError::Forbidden {
-        code: "report_forged",
-        detail: "only the hub's init reports on a trial, with the key it was given".to_owned(),
-    })?;
+    let watch = watch_of(&context.origin, &headers).ok_or_else(forged)?;
     let last = parameters.parsed("last", "must be true or false")?.unwrap_or(false);
     watch.tell(&counts, last)?;
     if !last {
         watch.wanted().await;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The request is the init's: asked before its body is read.
+pub(crate) struct Init;
+
+impl FromRequestParts<Context> for Init {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Failure> {
+        watch_of(&context.origin, &parts.headers).map(|_| Self).ok_or_else(|| forged().into())
+    }
+}
+
+fn forged() -> ApiError {
+    ApiError::Forbidden {
+        code: "report_forged",
+        detail: "only the hub's init reports on a trial, with the key it was given".to_owned(),
+    }
 }
 
 fn watch_of<'a>(origin: &'a Origin, headers: &HeaderMap) -> Option<&'a SyscallWatch> {

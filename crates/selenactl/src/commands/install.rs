@@ -28,18 +28,20 @@ pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen)
     let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
     let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
     let mut last = reached(&name, answer, client, screen).await?;
-    // What failed may be gone, and then nobody made it.
-    let module = match state(&last) {
-        Some(ModuleState::Error) | None => None,
-        Some(_) => client.get(&format!("/modules/{name}")).await.ok(),
-    };
     let stands = matches!(state(&last), Some(ModuleState::Running | ModuleState::Ready));
-    if let Some(module) = module.as_ref().filter(|_| stands && !last["report"].is_object()) {
-        last["report"] = module["report"].clone();
+    let path = format!("/modules/{name}");
+    let mut module = None;
+    if stands && !last["report"].is_object() {
+        module = client.get(&path).await.ok();
+        last["report"] = module.as_ref().map(|module| module["report"].clone()).unwrap_or_default();
     }
     let outcome = conclude(&name, &last, client, screen).await?;
     if stands {
         screen.people(|screen| report::lines(&last["report"]).iter().try_for_each(|line| screen.line(line)))?;
+    }
+    // What failed may be gone, and then nobody made it.
+    if outcome != Outcome::Failed && module.is_none() {
+        module = client.get(&path).await.ok();
     }
     if let Some(module) = module {
         screen.note(&format!("{name} is {}", made_by(&module["publisher"])));

@@ -16,6 +16,7 @@ fn validating() -> Prepared {
 }
 
 const MODULE: &str = "GET /modules/lamp";
+const NOBODY: &str = "UNSIGNED: nobody vouches for where it comes from";
 const UNSIGNED: &str = "lamp is UNSIGNED: nobody vouches for where it comes from\n";
 
 /// A module that nobody signed.
@@ -45,12 +46,13 @@ async fn an_install_is_sent_as_it_is_and_followed_to_its_end() {
 #[tokio::test]
 async fn an_install_that_is_answered_at_its_end_is_understood_too() {
     let running = json!({"name": "lamp", "status": "RUNNING", "port": 8100, "report": report()});
-    let hub = Hub::start([answer(INSTALL, 201, running.clone()), answer(INSTALL, 201, running)]);
+    let hub =
+        Hub::start([answer(INSTALL, 201, running.clone()), unsigned(), answer(INSTALL, 201, running), unsigned()]);
     let ran = hub.ctl(&["--json", "module", "install", &hub.file("lamp.zip", b"PK")]).await;
     assert_eq!((ran.code, ran.json()["port"].as_i64()), (Some(0), Some(8100)), "{ran:?}");
     assert_eq!(ran.json()["report"], report());
     let ran = hub.ctl(&["module", "install", &hub.file("lamp.zip", b"PK")]).await;
-    assert_eq!(ran.out, format!("lamp is RUNNING\n{REPORT}"), "{ran:?}");
+    assert_eq!((ran.out, ran.err), (format!("lamp is RUNNING\n{REPORT}"), UNSIGNED.to_owned()));
 }
 
 fn report() -> Value {
@@ -84,7 +86,7 @@ async fn the_report_of_the_trial_is_asked_for_and_shown() {
     assert_eq!(hub.ctl(&["module", "install", &package]).await.out, format!("lamp is RUNNING\n{REPORT}"));
     assert_eq!(hub.ctl(&["--json", "module", "install", &package]).await.json()["report"], report());
     let shown = hub.ctl(&["module", "show", "lamp"]).await.out;
-    assert_eq!(shown, format!("name    lamp\nstatus  RUNNING\n{REPORT}"));
+    assert_eq!(shown, format!("name       lamp\nstatus     RUNNING\npublisher  {NOBODY}\n{REPORT}"));
 }
 
 #[tokio::test]

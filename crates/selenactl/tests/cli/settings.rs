@@ -110,10 +110,11 @@ async fn a_module_is_shown_with_its_devices() {
     let hub = Hub::start([answer(PATH, 200, module.clone()), answer(PATH, 200, module.clone())]);
     assert_eq!(
         hub.ctl(&["module", "show", "zwave"]).await.out,
-        "name    zwave\n\
-         status  RUNNING\n\
-         device  present /dev/serial/by-id/a\n\
-         device  missing /dev/serial/by-id/b (it is not plugged in)\n"
+        "name       zwave\n\
+         status     RUNNING\n\
+         publisher  UNSIGNED: nobody vouches for where it comes from\n\
+         device     present /dev/serial/by-id/a\n\
+         device     missing /dev/serial/by-id/b (it is not plugged in)\n"
     );
     assert_eq!(hub.ctl(&["--json", "module", "show", "zwave"]).await.json(), module);
     hub.asked();

@@ -16,6 +16,7 @@ mod helper;
 mod http;
 mod hub;
 mod install;
+mod integrity;
 mod load;
 mod machine;
 mod memory;
@@ -81,6 +82,8 @@ enum Part {
     Packages,
     /// A module from its upload to its start; needs root and Docker.
     Install,
+    /// The integrity agent: hashing, and idle memory.
+    Integrity,
 }
 
 /// How long and how often is measured.

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{
     Options, Pace, Part, devices,
     hub::{Hub, own_program},
-    install,
+    install, integrity,
     machine::Machine,
     memory, packages, patch,
     programs::InContainer,
@@ -50,7 +50,7 @@ async fn measure(root: &Path, program: &Path, inside: Option<&InContainer>, opti
     let place = program.parent().context("the hub's program lies nowhere")?;
     let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(place)?;
     let mut machine = Machine::look(root, dir.path());
-    let bench = Bench { program, inside, dir: dir.path(), options, pace: options.pace() };
+    let bench = Bench { root, program, inside, dir: dir.path(), options, pace: options.pace() };
     let table = Table(bench.rows().await?);
     machine.look_after();
     let slices = if bench.pace.slices == 1 {
@@ -86,6 +86,7 @@ fn commands(options: &Options) -> String {
 }
 
 struct Bench<'a> {
+    root: &'a Path,
     program: &'a Path,
     inside: Option<&'a InContainer>,
     dir: &'a Path,
@@ -113,6 +114,10 @@ impl Bench<'_> {
             rows.push(memory::after(&hub)?);
         }
         hub.stop().await?;
+        if self.options.wants(Part::Integrity) {
+            self.tell("the integrity agent");
+            rows.extend(integrity::rows(self.root, self.dir, self.pace).await?);
+        }
         rows.extend(self.strangers().await?);
         Ok(rows)
     }

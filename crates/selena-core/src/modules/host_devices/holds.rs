@@ -102,6 +102,11 @@ impl Modules {
         paths.into_iter().map(share).collect()
     }
 
+    /// Whether one of its devices is not there for it now.
+    pub(in super::super) fn lacks_devices(&self, record: &ModuleRecord) -> bool {
+        self.due_devices(record).len() < record.devices().len()
+    }
+
     /// The devices that a module's container is to have now: those that a person granted, and that are there for it.
     pub(super) fn due_devices(&self, record: &ModuleRecord) -> Vec<DeviceGrant> {
         let granted = |path: &str| {

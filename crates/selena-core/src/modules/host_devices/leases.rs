@@ -68,7 +68,10 @@ impl Modules {
             if record.state == ModuleState::Removed {
                 continue;
             }
-            let paths = record.devices().into_iter().chain(slot.waiting_devices());
+            // The version before one that is on probation may come back.
+            let before = record.previous.as_ref().filter(|_| record.on_probation);
+            let before = before.map(|previous| previous.clone().restored(record.clone()).devices());
+            let paths = record.devices().into_iter().chain(slot.waiting_devices()).chain(before.unwrap_or_default());
             let lease = |path| Lease { module: record.name.clone(), since: record.installed_at, path };
             leases.extend(paths.map(lease));
         }
@@ -78,7 +81,7 @@ impl Modules {
     /// Refuses devices that are another module's, or can be no module's at all.
     ///
     /// # Errors
-    /// 409 `device_taken`; 422 `manifest_device`.
+    /// 422 `manifest_device`.
     pub(in super::super) fn check_devices<'a>(
         &self,
         name: &ModuleName,
@@ -104,7 +107,7 @@ impl Modules {
                     "`{path}` belongs to module `{holder}` already{named}: a device goes to one module, so remove that \
                      one first"
                 );
-                return Err(ApiError::Conflict { code: "device_taken", detail });
+                return Err(ApiError::Unprocessable { code: "manifest_device".to_owned(), detail });
             }
         }
         Ok(())
