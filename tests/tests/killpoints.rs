@@ -50,7 +50,9 @@ fn installed(hub: &Hub) -> Option<u64> {
 fn is_gone(hub: &Hub) -> bool {
     let engine = Engine::default();
     installed(hub).is_none()
-        && ["modules", "volumes", "aside", "previous", "pending", "staging"].iter().all(|dir| entries(hub, dir).is_empty())
+        && ["modules", "volumes", "aside", "previous", "pending", "staging"]
+            .iter()
+            .all(|dir| entries(hub, dir).is_empty())
         && engine.containers(hub.prefix()).is_empty()
         && engine.images(hub.prefix()).is_empty()
 }
@@ -70,7 +72,8 @@ fn is_whole(hub: &Hub) -> bool {
 fn found(hub: &Hub) -> String {
     let dirs = ["modules", "volumes", "aside", "previous", "pending", "staging"].map(|dir| (dir, entries(hub, dir)));
     let engine = Engine::default();
-    let names = |all: Vec<serde_json::Value>, field: &str| all.iter().map(|one| one[field].to_string()).collect::<Vec<_>>();
+    let names =
+        |all: Vec<serde_json::Value>, field: &str| all.iter().map(|one| one[field].to_string()).collect::<Vec<_>>();
     let containers = names(engine.containers(hub.prefix()), "Names");
     let images = names(engine.images(hub.prefix()), "RepoTags");
     format!("{dirs:?}, {containers:?}, {images:?}, {}", hub.details(NAME))

@@ -6,8 +6,8 @@ use std::{
 };
 
 use rusqlite::Connection;
-use selena_killpoints::point;
 use selena_core::ports::{Commit, CommitObserver, Done, Job, ReadJob, StoreError, Work};
+use selena_killpoints::point;
 
 use crate::{
     error::failed,

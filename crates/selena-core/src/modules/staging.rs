@@ -10,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use selena_signature::{KeyId, PackageSignature};
 use selena_killpoints::point;
+use selena_signature::{KeyId, PackageSignature};
 use selena_types::{Manifest, ModuleName, Problem};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
