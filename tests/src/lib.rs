@@ -22,15 +22,17 @@ mod programs;
 pub mod receiver;
 pub mod search;
 pub mod signature;
+mod start;
 pub mod wait;
 
 pub use agent::Agent;
 pub use desk::{Desk, Ran};
 pub use engine::Engine;
 pub use http::{Answer, Client, Door};
-pub use hub::{Hub, Options};
+pub use hub::Hub;
 pub use image::Image;
 pub use module::Module;
 pub use outside::Outside;
 pub use package::Package;
 pub use receiver::{Receiver, Reply, Webhook};
+pub use start::Options;
