@@ -63,7 +63,9 @@ fn a_violation_stops_everything_but_reading_until_the_core_starts_again() {
     assert_eq!(answer.json(), json!({ "acknowledged": true }));
     let health = hub.anonymous().get("/health").expect(200).json();
     assert_eq!(health["mode"], "safe_mode");
-    assert!(hub.client().get("/integrity/status").expect(200).json()["safe_mode_since"].is_string());
+    let status = hub.client().get("/integrity/status").expect(200).json();
+    assert!(status["safe_mode_since"].is_string());
+    assert_eq!((&status["status"], &status["changed_files"]), (&json!("violated"), &json!(["/usr/bin/selenad"])));
 
     // Reading goes on, all else waits.
     let _reads = hub.client().get(&format!("/devices/{device}")).expect(200);

@@ -60,6 +60,8 @@ pub struct Integrity {
     secret: Option<TokenHash>,
     data_dir: Option<PathBuf>,
     safe_mode: Mutex<Option<SafeMode>>,
+    /// The last violation that was reported, until files are restored: it may be newer than the state file.
+    reported: Mutex<Option<AgentState>>,
 }
 
 impl Integrity {
@@ -79,6 +81,7 @@ impl Integrity {
             secret: Some(token::hash(secret.expose())),
             data_dir: Some(data_dir.to_owned()),
             safe_mode: Mutex::new(safe_mode),
+            reported: Mutex::default(),
         }
     }
 
@@ -108,7 +111,9 @@ impl Integrity {
     }
 
     /// Enters SAFE MODE for a violation; `false` if the hub was in it already.
-    pub(crate) fn enter(&self) -> bool {
+    pub(crate) fn enter(&self, violation: &Violation) -> bool {
+        let state = AgentState::reported(violation.finding.as_str(), violation.files.clone());
+        *self.reported.lock().expect("nothing panics while it holds the report") = Some(state);
         let mut safe_mode = self.locked();
         let entered = safe_mode.is_none();
         let mode = safe_mode.get_or_insert_with(|| SafeMode::new(Timestamp::now(), Cause::Violation));
@@ -187,8 +192,17 @@ impl Integrity {
         })
     }
 
+    /// Files were restored: what was reported before says nothing any more.
+    pub(crate) fn restored(&self) {
+        *self.reported.lock().expect("nothing panics while it holds the report") = None;
+    }
+
+    /// The newer of what the agent wrote and what it reported, while that is fresh.
     fn state(&self) -> Option<AgentState> {
-        read_state(&self.data_dir.as_ref()?.join(STATE))
+        let written = self.data_dir.as_ref().and_then(|data_dir| read_state(&data_dir.join(STATE)));
+        let reported = self.reported.lock().expect("nothing panics while it holds the report").clone();
+        let newest = written.into_iter().chain(reported.filter(AgentState::is_fresh));
+        newest.max_by(|one, other| one.checked_at_boot_secs.total_cmp(&other.checked_at_boot_secs))
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Option<SafeMode>> {

@@ -31,7 +31,7 @@ impl Api {
     /// [`ApiError::Invalid`] if the status is none.
     pub async fn report_violation(&self, body: &Value) -> Result<(), ApiError> {
         let violation = Violation::parse(body)?;
-        let entered = self.integrity.enter();
+        let entered = self.integrity.enter(&violation);
         let (status, count) = (violation.finding.as_str(), violation.count);
         let files = violation.files.join(", ");
         tracing::error!(status, count, files, "the integrity agent found the hub changed: SAFE MODE, no module runs");
@@ -49,6 +49,7 @@ impl Api {
     /// `POST /integrity/restored`: the agent put files back.
     pub async fn report_restored(&self, body: &Value) {
         let files = restored_files(body);
+        self.integrity.restored();
         tracing::warn!(files = files.join(", "), "the integrity agent restored files");
         self.record("integrity_restored", "agent", &files.join(", "));
         self.tell("core.integrity_restored", json!({ "files": files })).await;

@@ -40,12 +40,32 @@ pub(super) struct AgentState {
     pub(super) checked_at_boot_secs: f64,
 }
 
+impl AgentState {
+    /// What a report says that comes now.
+    pub(super) fn reported(status: &str, changed_files: Vec<String>) -> Self {
+        Self {
+            status: status.to_owned(),
+            last_check: Timestamp::now(),
+            check_interval_sec: super::CHECK_INTERVAL_SECS,
+            files_checked: 0,
+            changed_files,
+            restore_attempts: 0,
+            boot_id: String::new(),
+            checked_at_boot_secs: secs_since_boot(),
+        }
+    }
+
+    /// Whether it was said within the last 180 s, and not in the future.
+    pub(super) fn is_fresh(&self) -> bool {
+        (0.0..=MAX_AGE_SECS).contains(&(secs_since_boot() - self.checked_at_boot_secs))
+    }
+}
+
 /// What the agent last found, unless that is too long ago, of another boot, or not readable.
 pub(super) fn read_state(path: &Path) -> Option<AgentState> {
     let state: AgentState = serde_json::from_slice(&read(path)?).ok()?;
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let age = secs_since_boot() - state.checked_at_boot_secs;
-    let fresh = state.boot_id == boot_id.trim() && (0.0..=MAX_AGE_SECS).contains(&age);
+    let fresh = state.boot_id == boot_id.trim() && state.is_fresh();
     (fresh && WORDS.contains(&state.status.as_str())).then_some(state)
 }
 

@@ -92,3 +92,21 @@ fn a_violation_names_its_files_and_is_not_refused_for_what_it_lists() {
         assert!(Violation::parse(&bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn what_was_reported_shows_until_files_are_restored_or_a_newer_check_is_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let integrity = hub(dir.path());
+    let violation = Violation::parse(&json!({ "status": "VIOLATED", "violations": [{ "file": "/a" }] })).expect("one");
+    assert!(integrity.enter(&violation) && !integrity.enter(&violation));
+    let status = integrity.status();
+    assert_eq!((&status["status"], &status["changed_files"]), (&json!("violated"), &json!(["/a"])));
+    assert_eq!(integrity.leave().expect_err("not clean").code(), "integrity_not_clean");
+    report(dir.path(), "ok", 10.0);
+    assert_eq!(integrity.word(), "violated", "the check is older than the report");
+    integrity.restored();
+    assert_eq!(integrity.word(), "ok");
+    assert_eq!(integrity.leave().expect_err("that check is older than the mode").code(), "integrity_not_clean");
+    report(dir.path(), "ok", -0.0);
+    integrity.leave().expect("clean");
+}
