@@ -1,5 +1,5 @@
 //! A world outside of a test's own: a network namespace in which every address is this machine, with one name that has a
-//! public address and a server with a certificate. What a hub that is started here sends outside is seen, and leaves nothing.
+//! public address, one that has a private one, and a server with a certificate for both. What a hub that is started here sends outside is seen, and leaves nothing.
 
 use std::{
     fs,
@@ -19,9 +19,13 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-/// The one name of this world.
+/// A name with a public address.
 pub const HOST: &str = "acme.example.com";
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 34);
+/// A name with an address of a private network.
+pub const LAN_HOST: &str = "nas.example.com";
+/// All names of this world.
+const NAMES: [(&str, Ipv4Addr); 2] =
+    [(HOST, Ipv4Addr::new(93, 184, 216, 34)), (LAN_HOST, Ipv4Addr::new(192, 168, 77, 5))];
 
 /// A request as the server got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +119,7 @@ impl Outside {
         let signed = authority.self_signed(&key)?;
         let issuer = Issuer::new(authority, key);
         let server_key = KeyPair::generate()?;
-        let server = CertificateParams::new(vec![HOST.to_owned()])?.signed_by(&server_key, &issuer)?;
+        let server = CertificateParams::new(NAMES.map(|(name, _)| name.to_owned()))?.signed_by(&server_key, &issuer)?;
         fs::write(self.ca_file(), pem(signed.der()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -124,30 +128,34 @@ impl Outside {
     }
 }
 
-/// Answers questions for [`HOST`]; it has one IPv4 address, and there is no other name.
+/// Answers questions for [`NAMES`]; each has one IPv4 address, and there is no other name.
 fn answer_names(socket: &UdpSocket) -> io::Result<()> {
     let mut question = [0; 512];
     loop {
         let (length, from) = socket.recv_from(&mut question)?;
-        let name: Vec<u8> = HOST
-            .split('.')
-            .flat_map(|label| {
-                let length = u8::try_from(label.len()).expect("labels are short");
-                [&[length], label.as_bytes()].concat()
-            })
-            .collect();
         let end = 12 + question[12..length].iter().position(|byte| *byte == 0).unwrap_or(0) + 5;
-        let (is_host, wants_v4) = (question[12..length].starts_with(&name), question[end - 4..end - 2] == [0, 1]);
+        let found = NAMES.iter().find(|(name, _)| question[12..length].starts_with(&wire_name(name)));
+        let wants_v4 = question[end - 4..end - 2] == [0, 1];
         let mut answer = question[..end].to_vec();
-        let (code, count) = (if is_host { 0 } else { 3 }, u8::from(is_host && wants_v4));
+        let address = found.filter(|_| wants_v4).map(|(_, address)| address);
+        let (code, count) = (if found.is_some() { 0 } else { 3 }, u8::from(address.is_some()));
         answer[2..12].copy_from_slice(&[0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
-        if count == 1 {
+        if let Some(address) = address {
             // The name of the question, type A, class IN, not to be kept, four bytes.
             answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4]);
-            answer.extend_from_slice(&ADDRESS.octets());
+            answer.extend_from_slice(&address.octets());
         }
         socket.send_to(&answer, from)?;
     }
+}
+
+/// A name as DNS writes it, without its end.
+fn wire_name(name: &str) -> Vec<u8> {
+    let label = |label: &str| {
+        let length = u8::try_from(label.len()).expect("labels are short");
+        [&[length], label.as_bytes()].concat()
+    };
+    name.split('.').flat_map(label).collect()
 }
 
 fn pem(certificate: &CertificateDer<'_>) -> String {

@@ -9,6 +9,7 @@ mod api;
 mod audit;
 mod delivery;
 mod devices;
+pub mod egress;
 mod error;
 mod hub_id;
 pub mod identity;

@@ -27,6 +27,31 @@ impl Failure {
     }
 }
 
+/// A failure as it is told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+    pub(crate) header: Option<(HeaderName, &'static str)>,
+}
+
+impl Failure {
+    /// What the client is told; what failed inside is told to the journal.
+    pub(crate) fn told(&self) -> Told {
+        match self {
+            Self::Http(status, code, detail) => {
+                Told { status: *status, body: json!({ "detail": detail, "code": code }), header: None }
+            }
+            Self::Api(error) => {
+                if matches!(error, ApiError::Internal(_)) {
+                    tracing::error!(error = error as &dyn std::error::Error, "a request failed inside the hub");
+                }
+                Told { status: status(error), body: body(error), header: extra_header(error) }
+            }
+        }
+    }
+}
+
 impl From<ApiError> for Failure {
     fn from(error: ApiError) -> Self {
         Self::Api(error)
@@ -76,24 +101,12 @@ fn body(error: &ApiError) -> Value {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let (status, code, mut response) = match self {
-            Self::Http(status, code, detail) => {
-                let body = json!({ "detail": detail, "code": code });
-                (status, code.to_owned(), (status, Json(body)).into_response())
-            }
-            Self::Api(error) => {
-                if matches!(error, ApiError::Internal(_)) {
-                    tracing::error!(error = &error as &dyn std::error::Error, "a request failed inside the hub");
-                }
-                let (status, body) = (status(&error), body(&error));
-                let code = body["code"].as_str().unwrap_or_default().to_owned();
-                let mut response = (status, Json(body)).into_response();
-                if let Some((name, value)) = extra_header(&error) {
-                    response.headers_mut().insert(name, HeaderValue::from_static(value));
-                }
-                (status, code, response)
-            }
-        };
+        let Told { status, body, header } = self.told();
+        let code = body["code"].as_str().unwrap_or_default().to_owned();
+        let mut response = (status, Json(body)).into_response();
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         // What is not there was not refused; what failed inside is told in the journal.
         if !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::INTERNAL_SERVER_ERROR) {
             response.extensions_mut().insert(RefusalCode(code));

@@ -7,6 +7,7 @@
 mod body;
 mod client;
 mod context;
+mod egress;
 mod error;
 mod guard;
 mod openapi;

@@ -16,6 +16,7 @@ use hyper_util::{
 use nix::sys::socket::{Shutdown, shutdown};
 use selena_core::{
     Api,
+    egress::EgressGate,
     identity::Origin,
     ports::{ListenerHost, ServedListener},
 };
@@ -27,12 +28,12 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, router};
+use crate::{context::Context, egress, router};
 
 /// Most connections of one listener (series R, R12).
 const MAX_CONNECTIONS: usize = 64;
 /// How long the head of a request may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of its answer, which waits in memory.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after an error of `accept`, which is usually a lack of descriptors.
@@ -44,14 +45,16 @@ pub struct Server;
 
 impl ListenerHost for Server {
     fn serve(&self, listener: OwnedFd, api: Arc<Api>, origin: Origin) -> io::Result<Arc<dyn ServedListener>> {
-        let listener = std::net::TcpListener::from(listener);
-        listener.set_nonblocking(true)?;
-        let shutdown_fd = listener.try_clone()?;
-        let port = listener.local_addr()?.port();
-        let context = Context { api, origin, port: Some(port) };
-        let ended = CancellationToken::new();
-        tokio::spawn(accept_tcp(TcpListener::from_std(listener)?, context, ended.clone()));
-        Ok(Arc::new(Served { listener: shutdown_fd, ended }))
+        let (listener, served) = Served::new(listener)?;
+        let context = Context { api, origin, port: Some(listener.local_addr()?.port()) };
+        tokio::spawn(accept_tcp(listener, context, served.ended.clone()));
+        Ok(Arc::new(served))
+    }
+
+    fn serve_egress(&self, listener: OwnedFd, gate: EgressGate) -> io::Result<Arc<dyn ServedListener>> {
+        let (listener, served) = Served::new(listener)?;
+        tokio::spawn(egress::accept(listener, gate, served.ended.clone()));
+        Ok(Arc::new(served))
     }
 }
 
@@ -60,6 +63,16 @@ impl ListenerHost for Server {
 struct Served {
     listener: std::net::TcpListener,
     ended: CancellationToken,
+}
+
+impl Served {
+    /// A listener to be served until the token is cancelled.
+    fn new(listener: OwnedFd) -> io::Result<(TcpListener, Self)> {
+        let listener = std::net::TcpListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let served = Self { listener: listener.try_clone()?, ended: CancellationToken::new() };
+        Ok((TcpListener::from_std(listener)?, served))
+    }
 }
 
 impl ServedListener for Served {
@@ -120,7 +133,7 @@ pub async fn serve_admin(listener: UnixListener, api: Arc<Api>, ended: Cancellat
     }
 }
 
-async fn pause(error: &io::Error) {
+pub(crate) async fn pause(error: &io::Error) {
     tracing::warn!(error = error as &dyn std::error::Error, "a connection was not accepted");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }

@@ -1,14 +1,14 @@
-//! The hub's listener in a container's network namespace, and the proof that it is that container's.
+//! The hub's listeners in a container's network namespace, and the proof that it is that container's.
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use bollard::models::ContainerInspectResponse;
 use selena_core::ports::{RunId, SandboxError};
 
-use crate::{engine::Engine, failure, namespace::Namespace, sockets};
+use crate::{engine::Engine, failure, namespace::Namespace, sockets, sockets::Listeners};
 
 const LOOKING: &str = "looking at the container that was started";
-const PLACING: &str = "placing the listener in the container's network namespace";
+const PLACING: &str = "placing the listeners in the container's network namespace";
 
 /// What tells one run of a container from the next, and where its namespace is.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,16 +18,20 @@ struct Sight {
     namespace_path: PathBuf,
 }
 
-/// Places the listener. Looks at the container before and after: only if it is the same run both times, and the same
-/// namespace, is the listener good (fault R16).
-pub(crate) async fn place(engine: &Engine, run: &RunId) -> Result<(OwnedFd, Arc<Namespace>), SandboxError> {
+/// Places the listeners. Looks at the container before and after: only if it is the same run both times, and the same
+/// namespace, are the listeners good (fault R16).
+pub(crate) async fn place(
+    engine: &Engine,
+    run: &RunId,
+    with_egress: bool,
+) -> Result<(Listeners, Arc<Namespace>), SandboxError> {
     let before = sight(engine, run).await?;
-    match place_at(&before).await {
-        Ok((listener, namespace)) => {
+    match place_at(&before, with_egress).await {
+        Ok((listeners, namespace)) => {
             let after = sight(engine, run).await?;
             let again = Namespace::open(&after.namespace_path).map_err(failure::system(PLACING))?;
             if before == after && again.id() == namespace.id() {
-                Ok((listener, namespace))
+                Ok((listeners, namespace))
             } else {
                 Err(SandboxError::RunEnded)
             }
@@ -37,10 +41,11 @@ pub(crate) async fn place(engine: &Engine, run: &RunId) -> Result<(OwnedFd, Arc<
     }
 }
 
-async fn place_at(sight: &Sight) -> Result<(OwnedFd, Arc<Namespace>), SandboxError> {
+async fn place_at(sight: &Sight, with_egress: bool) -> Result<(Listeners, Arc<Namespace>), SandboxError> {
     let namespace = Arc::new(Namespace::open(&sight.namespace_path).map_err(failure::system(PLACING))?);
-    let listener = Arc::clone(&namespace).run(sockets::hub_listener).await.map_err(failure::system(PLACING))?;
-    Ok((listener, namespace))
+    let place = move || sockets::listeners(with_egress);
+    let listeners = Arc::clone(&namespace).run(place).await.map_err(failure::system(PLACING))?;
+    Ok((listeners, namespace))
 }
 
 /// Process id of a run's first process.

@@ -33,7 +33,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(3);
 const RELEASE_LOOK: Duration = Duration::from_millis(20);
 
 impl Shared {
-    /// Makes and starts a container, with the hub's listener in it.
+    /// Makes and starts a container, with the hub's listeners in it.
     pub(crate) async fn start(&self, spec: ContainerSpec) -> Result<StartedContainer, SandboxError> {
         validation::check(&self.config, &spec)?;
         let name = self.config.container_name(spec.purpose, &spec.module);
@@ -46,7 +46,7 @@ impl Shared {
         let pending = self.create(&name, &spec, parts).await?;
         let run = pending.id().clone();
         // The device is kept until the container has mounted it, or else it would let go of the image.
-        match self.launch(pending, &data, &nodes).await {
+        match self.launch(pending, &data, &nodes, spec.egress).await {
             Ok(started) => Ok(started),
             // Its log says why; the container goes with the next start or with the module.
             Err(SandboxError::RunEnded) => Err(SandboxError::RunEnded),
@@ -66,6 +66,7 @@ impl Shared {
         pending: PendingRun,
         _data: &LoopDevice,
         nodes: &[Node],
+        with_egress: bool,
     ) -> Result<StartedContainer, SandboxError> {
         let id = &pending.id().0;
         let start = |docker: Docker| async move { docker.start_container(id, None::<StartContainerOptions>).await };
@@ -73,9 +74,9 @@ impl Shared {
             return Err(granted::reason(nodes, error).await);
         }
         granted::verify(&self.engine, pending.id(), nodes).await?;
-        let (listener, namespace) = placing::place(&self.engine, pending.id()).await?;
+        let (listeners, namespace) = placing::place(&self.engine, pending.id(), with_egress).await?;
         let run = pending.hand_out(namespace)?;
-        Ok(StartedContainer { run, listener })
+        Ok(StartedContainer { run, listener: listeners.hub, egress_listener: listeners.egress })
     }
 
     async fn create(&self, name: &str, spec: &ContainerSpec, parts: HostParts<'_>) -> Result<PendingRun, SandboxError> {

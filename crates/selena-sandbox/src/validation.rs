@@ -36,6 +36,9 @@ fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     if spec.purpose == ContainerPurpose::Trial && !spec.devices.is_empty() {
         return Some("a trial is given no devices".to_owned());
     }
+    if spec.purpose == ContainerPurpose::Trial && spec.egress {
+        return Some("a trial is given no egress".to_owned());
+    }
     if let Some(problem) = command_problem(&spec.command) {
         return Some(problem);
     }
@@ -117,6 +120,7 @@ mod tests {
             data_image: "/x/data.img".into(),
             resources: Resources { memory_mb: 64, cpu: 0.5, pids: 10, nofile: 64, data_mb: 8 },
             devices: Vec::new(),
+            egress: false,
         }
     }
 
@@ -138,6 +142,7 @@ mod tests {
             ("absolute", &|spec| spec.command = Command::Static("/bin/sh".to_owned())),
             ("linked package", &|spec| spec.package_dir = link.clone()),
             ("relative package", &|spec| spec.package_dir = "x".into()),
+            ("egress in a trial", &|spec| (spec.purpose, spec.egress) = (ContainerPurpose::Trial, true)),
         ];
         for (what, spoil) in spoil {
             let mut spec = good(dir.path());

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::{
     loopback::LoopbackSandbox,
-    refusing::{NoPackages, NoSealer},
+    refusing::{NoDial, NoPackages, NoSealer},
     signed::digest,
 };
 
@@ -165,6 +165,7 @@ pub(crate) async fn assemble(guest: &Guest, store: Arc<dyn Store>, data_dir: &Pa
         sandbox,
         calls: calls.clone(),
         listeners: Arc::new(Server),
+        dial: Arc::new(NoDial),
         packages: Arc::new(NoPackages),
         sealer: Arc::new(NoSealer),
         memory_store: Arc::new(|| Err(StoreError::Stopped)),

@@ -1,8 +1,11 @@
 //! Ports of the hub that nothing in a test of a module needs: they refuse.
 
-use std::{fs::File, io, path::Path};
+use std::{fs::File, io, os::fd::OwnedFd, path::Path};
 
-use selena_core::ports::{ImageProgram, PackageError, PackageReader, SealError, Sealer, UnpackedPackage};
+use futures_util::future::{BoxFuture, ready};
+use selena_core::ports::{
+    Dial, DialError, DialTarget, ImageProgram, PackageError, PackageReader, SealError, Sealer, UnpackedPackage,
+};
 
 /// Opens no package.
 #[derive(Debug)]
@@ -37,5 +40,15 @@ impl Sealer for NoSealer {
 
     fn open(&self, _context: &str, _sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         Err(SealError::Corrupt)
+    }
+}
+
+/// Connects to nothing outside.
+#[derive(Debug)]
+pub(crate) struct NoDial;
+
+impl Dial for NoDial {
+    fn connect(&self, _target: DialTarget) -> BoxFuture<'_, Result<OwnedFd, DialError>> {
+        Box::pin(ready(Err(DialError::Refused("a hub for tests connects to nothing outside".to_owned()))))
     }
 }

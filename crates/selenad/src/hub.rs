@@ -18,7 +18,7 @@ use selena_runtime::{machine, notify, shutdown};
 use selena_sandbox::{DockerSandbox, SandboxConfig};
 use selena_store::Sqlite;
 use selena_types::ResourceLimits;
-use selena_vault::FileKeySealer;
+use selena_vault::{FileKeySealer, GuardedDial};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +95,7 @@ async fn assemble(
         sandbox,
         calls,
         listeners: Arc::new(Server),
+        dial: Arc::new(GuardedDial::default()),
         packages: Arc::new(Packages::default()),
         sealer: sealer.clone(),
         memory_store: Arc::new(memory_store),

@@ -1,20 +1,22 @@
 //! Starting a container with its token, its environment and its listener; and ending a run.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use selena_types::{Manifest, ModuleState, RuntimeMode, Secret};
+use selena_types::{EgressRule, Manifest, ModuleState, RuntimeMode, Secret};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ModuleRecord, Modules, about,
     host_devices::DeviceHold,
-    slot::{Active, Slot},
+    rights,
+    slot::{Active, Served, Slot},
     staging::blocking,
 };
 use crate::{
     Api, ApiError,
+    egress::EgressGate,
     identity::{ModuleRun, NewRun, Origin, SyscallWatch},
     ports::{Command, ContainerPurpose, ContainerSpec, DeviceGrant, SandboxError},
     token,
@@ -24,6 +26,9 @@ use crate::{
 pub(super) const HEALTH_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a module has to end by itself when it is stopped.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// Where a module that was granted egress finds the way outside (protocol, section 1).
+const EGRESS_PROXY: &str = "http://127.0.0.1:7071";
 
 /// What a run is started from.
 pub(super) struct Launch<'a> {
@@ -36,6 +41,8 @@ pub(super) struct Launch<'a> {
     pub(super) settings: serde_json::Map<String, serde_json::Value>,
     /// The devices it is given.
     pub(super) devices: DeviceHold,
+    /// The places outside that it may reach, which a person granted; a trial may reach none.
+    pub(super) egress: Vec<EgressRule>,
 }
 
 impl Modules {
@@ -46,6 +53,7 @@ impl Modules {
         manifest: &Manifest,
         command: Command,
         devices: &DeviceHold,
+        egress: &[EgressRule],
     ) -> ContainerSpec {
         ContainerSpec {
             purpose: ContainerPurpose::Module,
@@ -58,6 +66,7 @@ impl Modules {
             data_image: self.data_image(&record.name),
             resources: manifest.resources.clone(),
             devices: devices.grants().to_vec(),
+            egress: !egress.is_empty(),
         }
     }
 
@@ -87,14 +96,12 @@ impl Modules {
         let run = ModuleRun::new(new, launch.api.identity().limits());
         let run = Arc::new(if let Some(watch) = watch { run.watched(watch) } else { run });
         launch.api.identity().set_current(&name, hash.clone());
-        let origin = Origin::Module(run.clone());
-        match self.parts.listeners.serve(started.listener, launch.api.clone(), origin) {
+        let listeners = (started.listener, started.egress_listener);
+        match self.serve(listeners, launch.api, &run, launch.egress) {
             Ok(served) => {
                 let supervision = CancellationToken::new();
-                Ok((
-                    Active { run, served, exit, supervision, devices: launch.devices, last_call: Instant::now() },
-                    hash,
-                ))
+                let (devices, last_call) = (launch.devices, Instant::now());
+                Ok((Active { run, served, exit, supervision, devices, last_call }, hash))
             }
             Err(error) => {
                 self.exits.forget(&started.run);
@@ -107,6 +114,21 @@ impl Modules {
                 Err(ApiError::internal(error))
             }
         }
+    }
+
+    /// Serves a run's listeners; its way outside first, since the module runs as soon as the hub answers.
+    fn serve(
+        &self,
+        (listener, egress_listener): (OwnedFd, Option<OwnedFd>),
+        api: &Arc<Api>,
+        run: &Arc<ModuleRun>,
+        rules: Vec<EgressRule>,
+    ) -> io::Result<Served> {
+        let gate = || EgressGate::new(api.clone(), run.clone(), rules, self.parts.dial.clone());
+        let listeners = &self.parts.listeners;
+        let egress = egress_listener.map(|listener| listeners.serve_egress(listener, gate())).transpose()?;
+        let hub = listeners.serve(listener, api.clone(), Origin::Module(run.clone()))?;
+        Ok(Served { hub, egress })
     }
 
     /// Starts a module and waits until it is healthy. Gives its record as it then is, which is not stored yet.
@@ -123,9 +145,11 @@ impl Modules {
         })?);
         let command = self.container_command(&manifest, record.has_main_py, &self.package_dir(&record.name)).await?;
         let devices = self.take_devices(record);
-        let spec = self.spec(record, &manifest, command, &devices);
+        let egress = rights::granted_egress(&record.granted, &manifest);
+        let spec = self.spec(record, &manifest, command, &devices, &egress);
         let settings = self.settings_of(&record.name).await?;
-        let launch = Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings, devices };
+        let launch =
+            Launch { api: &self.parts.api, manifest: &manifest, spec, webhook_secret, settings, devices, egress };
         let (active, token) = self.launch(launch).await?;
         let deadline = Instant::now() + HEALTH_DEADLINE;
         let ends_by_itself = manifest.runtime_mode == RuntimeMode::Scheduled;
@@ -217,7 +241,10 @@ fn environment(launch: &Launch<'_>, token: &Secret) -> Secret {
     let Launch { manifest, webhook_secret, settings, .. } = launch;
     let port = manifest.port.map(|port| port.to_string()).unwrap_or_default();
     let mut text = String::new();
-    for (key, value) in [
+    let proxy = launch.spec.egress.then_some(EGRESS_PROXY);
+    // Both spellings: libraries of the field read the one or the other.
+    let proxy = ["HTTPS_PROXY", "https_proxy"].map(|key| proxy.map(|url| (key, url)));
+    let variables = [
         ("SELENA_MODULE_TOKEN", token.expose()),
         ("SELENA_WEBHOOK_SECRET", webhook_secret.expose()),
         ("SELENA_CORE_URL", CORE_URL),
@@ -226,7 +253,8 @@ fn environment(launch: &Launch<'_>, token: &Secret) -> Secret {
         ("SELENA_INSTALL_PATH", launch.spec.command.install_path()),
         ("MODULE_TOKEN", token.expose()),
         ("SELENA_CORE_API", CORE_URL),
-    ] {
+    ];
+    for (key, value) in variables.into_iter().chain(proxy.into_iter().flatten()) {
         write!(text, "{key}={value}\0").expect("a String takes all");
     }
     for (key, value) in settings.iter().filter(|(key, _)| is_variable(key)) {

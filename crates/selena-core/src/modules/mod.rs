@@ -50,7 +50,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Api, ApiError, Publishers,
-    ports::{EngineState, ListenerHost, ModuleCalls, PackageReader, Sandbox, Sealer, Store, StoreError},
+    ports::{Dial, EngineState, ListenerHost, ModuleCalls, PackageReader, Sandbox, Sealer, Store, StoreError},
     transact::{read, write},
 };
 
@@ -100,6 +100,8 @@ pub struct ModulesParts {
     pub calls: Arc<dyn ModuleCalls>,
     /// HTTP from modules.
     pub listeners: Arc<dyn ListenerHost>,
+    /// Connections outside, for modules that were granted egress.
+    pub dial: Arc<dyn Dial>,
     /// ZIPs.
     pub packages: Arc<dyn PackageReader>,
     /// Secrets at rest.

@@ -44,6 +44,13 @@ fn shown(
     (!nothing).then_some(adds)
 }
 
+/// The places outside that a module may reach: those of its manifest that a person granted.
+pub(super) fn granted_egress(granted: &Value, manifest: &Manifest) -> Vec<EgressRule> {
+    let had = |rule: &EgressRule| granted["egress"].as_array().is_some_and(|list| list.contains(&egress(rule)));
+    let may = manifest.permissions.contains(&Permission::NetworkEgress);
+    manifest.egress.iter().filter(|rule| may && had(rule)).cloned().collect()
+}
+
 fn egress(rule: &EgressRule) -> Value {
     let mut shown = json!({ "host": rule.host, "port": rule.port, "protocol": rule.protocol });
     if rule.lan {
@@ -111,6 +118,17 @@ mod tests {
         assert_eq!(adds["egress"][0]["host"], "api.example.com");
         let lan = needed_at_first(&with_egress(true)).expect("so does the house");
         assert_eq!(lan["egress"][0]["lan"], true, "that it is the house is shown");
+    }
+
+    #[test]
+    fn egress_is_what_the_manifest_names_and_a_person_granted() {
+        let (outside, house) = (with_egress(false), with_egress(true));
+        assert_eq!(granted_egress(&asked(&outside), &outside), outside.egress);
+        assert_eq!(granted_egress(&asked(&house), &house), house.egress);
+        for granted in [Value::Null, asked(&manifest(&json!({}))), asked(&outside)] {
+            assert_eq!(granted_egress(&granted, &house), [], "{granted}");
+        }
+        assert_eq!(granted_egress(&asked(&outside), &manifest(&json!({}))), [], "the manifest of this run names none");
     }
 
     #[test]

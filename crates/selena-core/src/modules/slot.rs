@@ -52,7 +52,7 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) run: Arc<ModuleRun>,
-    pub(super) served: Arc<dyn ServedListener>,
+    pub(super) served: Served,
     pub(super) exit: ExitWatch,
     /// The devices it was started with.
     pub(super) devices: DeviceHold,
@@ -60,6 +60,20 @@ pub(super) struct Active {
     pub(super) supervision: CancellationToken,
     /// When it was last called, for modules that run on demand.
     pub(super) last_call: Instant,
+}
+
+/// The hub's listeners in a run's namespace.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) hub: Arc<dyn ServedListener>,
+    /// Its way outside, if it was granted one.
+    pub(super) egress: Option<Arc<dyn ServedListener>>,
+}
+
+impl Served {
+    fn shut_down(&self) {
+        [Some(&self.hub), self.egress.as_ref()].into_iter().flatten().for_each(|served| served.shut_down());
+    }
 }
 
 impl Active {

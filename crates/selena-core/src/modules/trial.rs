@@ -75,6 +75,7 @@ impl Modules {
                 webhook_secret,
                 settings: serde_json::Map::new(),
                 devices: DeviceHold::default(),
+                egress: Vec::new(),
             })
             .await?
             .0)
@@ -126,5 +127,6 @@ fn trial_spec(manifest: &Manifest, command: Command, uid: u32, package: &Path, d
         resources: manifest.resources.clone(),
         // A person has granted nothing yet.
         devices: Vec::new(),
+        egress: false,
     }
 }

@@ -1,8 +1,8 @@
-//! Serving the API on a listener.
+//! Serving the API, and approved egress, on listeners.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
-use crate::{Api, identity::Origin};
+use crate::{Api, egress::EgressGate, identity::Origin};
 
 /// A listener that is being served.
 pub trait ServedListener: fmt::Debug + Send + Sync {
@@ -18,4 +18,10 @@ pub trait ListenerHost: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If the descriptor is no listening socket.
     fn serve(&self, listener: OwnedFd, api: Arc<Api>, origin: Origin) -> std::io::Result<Arc<dyn ServedListener>>;
+
+    /// Serves the CONNECT proxy of approved egress on a listening TCP socket (protocol, section 1).
+    ///
+    /// # Errors
+    /// If the descriptor is no listening socket.
+    fn serve_egress(&self, listener: OwnedFd, gate: EgressGate) -> std::io::Result<Arc<dyn ServedListener>>;
 }

@@ -1,5 +1,6 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
+mod dial;
 mod host_devices;
 mod https;
 mod https_url;
@@ -11,6 +12,7 @@ mod seal;
 mod store;
 mod vault;
 
+pub use dial::{Dial, DialError, DialTarget};
 pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
 pub use https_url::HttpsUrl;

@@ -113,6 +113,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     /// The devices it may read and write; none is made in it that is not here.
     pub devices: Vec<DeviceGrant>,
+    /// Whether its namespace gets a listener for approved egress (protocol, section 1); never in a trial.
+    pub egress: bool,
 }
 
 /// A container that was started and has the hub's listener in its namespace.
@@ -122,6 +124,8 @@ pub struct StartedContainer {
     pub run: RunId,
     /// A TCP socket that listens on `127.0.0.1:7070` inside the container's namespace.
     pub listener: OwnedFd,
+    /// A TCP socket that listens on `127.0.0.1:7071` there, if [`ContainerSpec::egress`] asks for it.
+    pub egress_listener: Option<OwnedFd>,
 }
 
 /// Why a container ended.

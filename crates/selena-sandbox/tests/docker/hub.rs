@@ -98,6 +98,7 @@ impl Hub {
             data_image: self.dir.path().join(format!("{name}.img")),
             resources: Resources { memory_mb: 64, cpu: 1.0, pids: 20, nofile: 64, data_mb: 16 },
             devices: Vec::new(),
+            egress: false,
         }
     }
 

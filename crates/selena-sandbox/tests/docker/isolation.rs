@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::hub::{PATIENCE, UID, value, with_hub};
+use crate::hub::{PATIENCE, UID, boot, listener, value, with_hub};
 
 const EPERM: &str = "1";
 const EACCES: &str = "13";
@@ -142,6 +142,27 @@ async fn the_core_reaches_a_port_inside_and_sees_what_is_open() {
         let usage = hub.sandbox.usage(&run).await.unwrap();
         assert_eq!(usage.open_ports, [8101]);
         assert!(usage.peak_memory_bytes.is_some_and(|peak| (100_000..64 << 20).contains(&peak)), "{usage:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_listener_is_in_the_namespace_if_egress_was_granted() {
+    with_hub(async |hub| {
+        let mut spec = hub.spec("server");
+        assert!(hub.start(&spec).await.egress_listener.is_none(), "it was not granted");
+        spec.egress = true;
+        let started = hub.start(&spec).await;
+        let egress = listener(started.egress_listener.expect("it was granted"));
+        assert_eq!(egress.local_addr().unwrap(), "127.0.0.1:7071".parse().unwrap());
+        boot(&listener(started.listener), &[("PROBE", "serve:8101")]).await;
+        let socket = TcpSocket::from_std_stream(hub.sandbox.socket(&started.run).await.unwrap().into());
+        let inside = socket.connect("127.0.0.1:7071".parse().unwrap()).await.unwrap();
+        let (_, peer) = timeout(PATIENCE, egress.accept()).await.unwrap().unwrap();
+        assert_eq!(peer, inside.local_addr().unwrap());
+        assert!(StdStream::connect("127.0.0.1:7071").is_err(), "it is not on the host");
+        spec.purpose = ContainerPurpose::Trial;
+        assert!(hub.try_start(&spec).await.is_err(), "never in a trial");
     })
     .await;
 }

@@ -9,6 +9,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use selena_core::{
     Api, Credentials, CredentialsError, Development, HubInfo, Secrets,
+    egress::EgressGate,
     identity::{Caller, ModuleRun, NewRun, Origin, RequestLimits},
     ports::{
         CallError, ListenerHost, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest, RunId, ServedListener, Store,
@@ -16,7 +17,8 @@ use selena_core::{
 };
 use selena_http::Server;
 use selena_store::Sqlite;
-use selena_types::{AuditRecord, ModuleName, ModuleType, OAuthProvider, Permission, Secret, TokenHash};
+use selena_types::{AuditRecord, EgressRule, ModuleName, ModuleType, OAuthProvider, Permission, Secret, TokenHash};
+use selena_vault::GuardedDial;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::{
@@ -104,6 +106,14 @@ impl Hub {
         let address = listener.local_addr().unwrap();
         let served = Server.serve(listener.into(), self.api.clone(), Origin::Module(run(module))).unwrap();
         Door { address, _served: served }
+    }
+
+    /// The egress proxy of a module to which these rules were granted; its address, and what ends it.
+    pub(crate) fn egress(&self, rules: Vec<EgressRule>) -> (SocketAddr, Arc<dyn ServedListener>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let gate = EgressGate::new(self.api.clone(), run("lamp"), rules, Arc::new(GuardedDial::default()));
+        (address, Server.serve_egress(listener.into(), gate).unwrap())
     }
 
     /// A module's request, past its listener.

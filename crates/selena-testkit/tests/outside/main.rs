@@ -8,6 +8,7 @@ mod answers;
 mod bad_tls;
 mod certificates;
 mod dns;
+mod egress;
 mod hub;
 mod proxy;
 mod sign_in;

@@ -23,7 +23,7 @@ use selena_signature::{FileDigests, PackageSignature, PrivateKey, PublicKey};
 use selena_store::Sqlite;
 use selena_testkit::LoopbackSandbox;
 use selena_types::{Manifest, ModuleState, ResourceLimits};
-use selena_vault::FileKeySealer;
+use selena_vault::{FileKeySealer, GuardedDial};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -170,6 +170,7 @@ async fn assemble(dir: &Path, store: Arc<dyn Store>, vendor_key: Option<PublicKe
         sandbox,
         calls,
         listeners,
+        dial: Arc::new(GuardedDial::default()),
         packages: Arc::new(Packages),
         sealer: Arc::new(FileKeySealer::open_or_create(dir).expect("a key")),
         memory_store: Arc::new(|| match Sqlite::in_memory() {

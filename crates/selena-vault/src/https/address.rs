@@ -8,17 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Blocks of IPv4 that are not outside: first address, length of the prefix, what the block is for; the narrower first.
 const V4: [(Ipv4Addr, u32, &str); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8, "this network"),
-    (Ipv4Addr::new(10, 0, 0, 0), 8, "private use"),
+    (Ipv4Addr::new(10, 0, 0, 0), 8, PRIVATE),
     (Ipv4Addr::new(100, 64, 0, 0), 10, "shared by a provider's customers"),
     (Ipv4Addr::new(127, 0, 0, 0), 8, "loopback"),
     (Ipv4Addr::new(169, 254, 0, 0), 16, "link local"),
-    (Ipv4Addr::new(172, 16, 0, 0), 12, "private use"),
+    (Ipv4Addr::new(172, 16, 0, 0), 12, PRIVATE),
     (Ipv4Addr::new(192, 0, 0, 0), 24, "protocol assignments"),
     (Ipv4Addr::new(192, 0, 2, 0), 24, "documentation"),
     (Ipv4Addr::new(192, 31, 196, 0), 24, "AS112"),
     (Ipv4Addr::new(192, 52, 193, 0), 24, "automatic multicast tunnelling"),
     (Ipv4Addr::new(192, 88, 99, 0), 24, "6to4 relays"),
-    (Ipv4Addr::new(192, 168, 0, 0), 16, "private use"),
+    (Ipv4Addr::new(192, 168, 0, 0), 16, PRIVATE),
     (Ipv4Addr::new(192, 175, 48, 0), 24, "AS112"),
     (Ipv4Addr::new(198, 18, 0, 0), 15, "benchmarking"),
     (Ipv4Addr::new(198, 51, 100, 0), 24, "documentation"),
@@ -47,13 +47,33 @@ const V6: [(Ipv6Addr, u32, &str); 17] = [
     (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48, "AS112"),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, "documentation"),
     (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16, "segment routing"),
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, "private use"),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7, PRIVATE),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, "link local"),
     (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8, "multicast"),
 ];
 
+/// What the blocks of private networks are for: RFC 1918, and RFC 4193 with all of `fc00::/7`.
+const PRIVATE: &str = "private use";
+
+/// Which addresses may be connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Those outside.
+    Outside,
+    /// Those of private networks too, and no other special ones: not loopback, and no link-local ones, at which machines
+    /// of a cloud find their credentials.
+    OutsideAndLan,
+}
+
+impl Reach {
+    /// What an address is for if it may not be connected to; `None` if it may.
+    pub(super) fn refuses(self, address: IpAddr) -> Option<&'static str> {
+        special(address).filter(|purpose| !(self == Self::OutsideAndLan && *purpose == PRIVATE))
+    }
+}
+
 /// What an address is for if it is not outside; `None` if it is.
-pub(super) fn special(address: IpAddr) -> Option<&'static str> {
+fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => {
             V4.iter().find(|(block, prefix, _)| in_v4(address, *block, *prefix)).map(|(_, _, purpose)| *purpose)
@@ -220,5 +240,32 @@ mod tests {
         ] {
             assert!(is_outside(outside), "{outside}");
         }
+    }
+
+    #[test]
+    fn of_the_special_addresses_only_private_ones_are_let_through_in_the_lan() {
+        let refused = |text: &str| Reach::OutsideAndLan.refuses(text.parse().unwrap()).is_some();
+        for lan in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.5", "fc00::1", "fd12:3456::1", "8.8.8.8"] {
+            assert!(!refused(lan), "{lan}");
+        }
+        for never in [
+            "0.0.0.0",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "169.254.169.254",
+            "192.0.0.8",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::ffff:192.168.1.5",
+            "64:ff9b::c0a8:105",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(refused(never), "{never}");
+        }
+        assert!(Reach::Outside.refuses("192.168.1.5".parse().unwrap()).is_some());
     }
 }

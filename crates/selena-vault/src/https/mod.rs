@@ -1,9 +1,11 @@
-//! HTTPS to hosts outside, and to nothing else (protocol, section 7, "Proxy").
+//! HTTPS to hosts outside, and to nothing else (protocol, section 7, "Proxy"); and the connections of approved egress,
+//! behind the same checks.
 //!
 //! A name is resolved once, every address of the answer is checked, and the connection goes to a checked address; no
 //! redirect is followed, no proxy of the environment is used, and no setting switches the checks off.
 
 mod address;
+mod dial;
 mod exchange;
 mod resolve;
 mod tls;
@@ -16,6 +18,8 @@ use selena_core::ports::{Https, HttpsAnswer, HttpsError, HttpsRequest, HttpsUrl}
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use address::Reach;
+pub use dial::GuardedDial;
 use exchange::Prepared;
 use resolve::Resolver;
 pub use tls::CaFileError;
@@ -45,7 +49,7 @@ impl GuardedHttps {
     async fn ask(&self, request: HttpsRequest, url: &HttpsUrl) -> Result<HttpsAnswer, HttpsError> {
         let patience = request.timeout / ATTEMPTS;
         let prepared = Prepared::new(request, url)?;
-        let addresses = self.resolver.outside_addresses(url).await?;
+        let addresses = self.resolver.addresses(url.host(), url.port(), Reach::Outside).await?;
         let stream = connect(&addresses, patience).await.map_err(|source| unreachable(url, source))?;
         let secured = self.secure(stream, url).await.map_err(|source| unreachable(url, source))?;
         prepared.exchange(secured).await

@@ -7,10 +7,10 @@ use std::{
 };
 
 use nix::ifaddrs::getifaddrs;
-use selena_core::ports::{HttpsError, HttpsUrl};
+use selena_core::ports::HttpsError;
 use tokio::sync::Semaphore;
 
-use super::address::special;
+use super::address::Reach;
 
 /// Most addresses of an answer that are looked at; what is not looked at is not connected to.
 const MAX_ADDRESSES: usize = 100;
@@ -30,25 +30,29 @@ impl Default for Resolver {
 }
 
 impl Resolver {
-    /// The addresses of the URL's host, all of them outside. A single one that is not refuses them all (U10): whoever
-    /// mixes them means to get past a check, or has a network of which nobody can say where a packet goes.
+    /// The addresses of a host, a DNS name or an address itself, all of them within reach. A single one that is not refuses
+    /// them all (U10): whoever mixes them means to get past a check, or has a network of which nobody can say where a
+    /// packet goes.
     ///
     /// # Errors
     /// [`HttpsError::Refused`] with `address`, or [`HttpsError::Connect`] if the name is not known.
-    pub(super) async fn outside_addresses(&self, url: &HttpsUrl) -> Result<Vec<SocketAddr>, HttpsError> {
-        let failed = |source: io::Error| HttpsError::Connect { host: url.host().to_owned(), source: source.into() };
+    pub(super) async fn addresses(&self, host: &str, port: u16, reach: Reach) -> Result<Vec<SocketAddr>, HttpsError> {
+        let failed = |source: io::Error| HttpsError::Connect { host: host.to_owned(), source: source.into() };
         let closed = |_| failed(io::Error::other("the hub ends"));
         let permit = self.lookups.clone().acquire_owned().await.map_err(closed)?;
         // With the dot at its end a name is whole: no search list of the network is tried after it.
-        let name = (format!("{}.", url.host()), url.port());
+        let (name, literal) = (format!("{host}."), host.parse::<IpAddr>().ok());
         let lookup = tokio::task::spawn_blocking(move || -> io::Result<_> {
             let _held_until_the_resolver_returns = permit;
-            let found: Vec<_> = name.to_socket_addrs()?.take(MAX_ADDRESSES).collect();
+            let found = match literal {
+                Some(address) => vec![SocketAddr::new(address, port)],
+                None => (name, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect(),
+            };
             Ok((found, own_addresses()?))
         });
         let (found, own) =
             lookup.await.map_err(|error| failed(error.into())).and_then(|found| found.map_err(failed))?;
-        check(url.host(), &found, &own)?;
+        check(host, &found, &own, reach)?;
         Ok(found)
     }
 }
@@ -63,13 +67,13 @@ fn own_addresses() -> io::Result<Vec<IpAddr>> {
     Ok(getifaddrs()?.filter_map(of).collect())
 }
 
-fn check(host: &str, found: &[SocketAddr], own: &[IpAddr]) -> Result<(), HttpsError> {
+fn check(host: &str, found: &[SocketAddr], own: &[IpAddr], reach: Reach) -> Result<(), HttpsError> {
     if found.is_empty() {
         let source = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         return Err(HttpsError::Connect { host: host.to_owned(), source: source.into() });
     }
     for address in found.iter().map(SocketAddr::ip) {
-        let wrong = special(address).or_else(|| own.contains(&address).then_some("this hub's own"));
+        let wrong = reach.refuses(address).or_else(|| own.contains(&address).then_some("this hub's own"));
         if let Some(purpose) = wrong {
             // Who asked is not told which: it would learn what the house's names and addresses are.
             tracing::warn!(host, %address, purpose, "a host was refused for its address");
@@ -86,9 +90,13 @@ mod tests {
     use super::*;
 
     fn reason(found: &[&str], own: &[&str]) -> Option<String> {
+        reason_within(Reach::Outside, found, own)
+    }
+
+    fn reason_within(reach: Reach, found: &[&str], own: &[&str]) -> Option<String> {
         let found: Vec<_> = found.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 443)).collect();
         let own: Vec<_> = own.iter().map(|text| text.parse().unwrap()).collect();
-        check("api.example.com", &found, &own).err().map(|error| error.to_string())
+        check("api.example.com", &found, &own, reach).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -97,6 +105,14 @@ mod tests {
         assert!(reason(&["93.184.215.14"], &["127.0.0.1", "93.184.215.14"]).unwrap().contains("not outside"));
         assert!(reason(&["2606:2800::1"], &["2606:2800::1"]).unwrap().contains("not outside"));
         assert!(own_addresses().unwrap().contains(&IpAddr::from([127, 0, 0, 1])), "every machine has it");
+    }
+
+    #[test]
+    fn u06_the_hubs_own_addresses_are_refused_in_the_lan_too() {
+        let lan = |found: &[&str], own: &[&str]| reason_within(Reach::OutsideAndLan, found, own);
+        assert_eq!(lan(&["192.168.1.5", "93.184.215.14"], &["192.168.1.2"]), None);
+        assert!(lan(&["192.168.1.2"], &["192.168.1.2"]).unwrap().contains("this hub's"));
+        assert!(lan(&["192.168.1.5", "127.0.0.1"], &[]).unwrap().contains("not outside"));
     }
 
     #[test]

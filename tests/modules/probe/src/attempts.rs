@@ -34,6 +34,9 @@ pub(crate) fn make(start: &Value) {
             answer(call["number"].as_i64(), &call["arguments"])
         );
     }
+    for name in start["variables"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        println!("{name}: {}", if env::var_os(name).is_some() { "there" } else { "not there" });
+    }
     flood(&start["flood"]);
     let aside = start["flood_aside"].clone();
     thread::spawn(move || flood(&aside));
