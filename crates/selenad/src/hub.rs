@@ -14,7 +14,7 @@ use selena_core::{
     ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
 };
 use selena_http::{Client, Server, serve_admin};
-use selena_runtime::{machine, notify, shutdown};
+use selena_runtime::{machine, notify, shutdown, startup_code};
 use selena_sandbox::{DockerSandbox, SandboxConfig};
 use selena_store::Sqlite;
 use selena_types::ResourceLimits;
@@ -58,6 +58,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
     announce(&api, "core.startup_completed").await;
     notify::ready();
+    startup_code::give_back();
 
     let signal = ended.await;
     tracing::info!(?signal, "the hub ends");
