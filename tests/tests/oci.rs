@@ -19,16 +19,16 @@ fn greedy() -> Image {
     let lower = Layer::default()
         .file("opt/bin/helper", 0o6755, b"#!/bin/sh\n")
         .file("app/own.txt", 0o644, b"the image's own")
-        .file("srv/work/here", 0o644, b"")
-        .file("srv/work/gone", 0o644, b"")
+        .file("srv/shop/here", 0o644, b"")
+        .file("srv/shop/gone", 0o644, b"")
         .symlink("data", "/etc")
         .symlink("tmp", "/proc")
         .file("etc/passwd", 0o644, b"root::0:0::/:/bin/sh\n");
     Image::probe(&listening())
         .layer(lower)
-        .layer(Layer::default().file("srv/work/.wh.gone", 0o644, b""))
+        .layer(Layer::default().file("srv/shop/.wh.gone", 0o644, b""))
         .with("Cmd", json!(["an argument"]))
-        .with("WorkingDir", json!("/srv/work"))
+        .with("WorkingDir", json!("/srv/shop"))
         .with(
             "Env",
             json!(["PATH=/opt/bin", "GREETING=hello", "SELENA_MODULE_NAME=liar", "MODULE_TOKEN=x", "LD_PRELOAD=/x.so"]),

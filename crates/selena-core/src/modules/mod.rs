@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod consent;
 mod dependencies;
+mod disk;
 mod exits;
 mod health;
 mod host_devices;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{ModuleRecord, Modules, schedule::Agenda, slot::Slot};
+use super::{ModuleRecord, Modules, disk::DiskWatch, schedule::Agenda, slot::Slot};
 use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, RunId, SandboxError};
 
 /// How often it is done when nothing happens.
@@ -25,6 +25,7 @@ impl Modules {
         let mut second = interval(SECOND);
         second.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut agenda = Agenda::default();
+        let mut disk = DiskWatch::default();
         loop {
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
@@ -38,7 +39,7 @@ impl Modules {
                     continue;
                 }
                 changed = engine.changed(), if engine_watched => engine_watched = changed.is_ok(),
-                _ = tick.tick() => {}
+                _ = tick.tick() => self.watch_disk(&mut disk).await,
             }
             let state = engine.borrow().clone();
             match state {
