@@ -12,6 +12,9 @@ use crate::ports::{Job, Store};
 
 /// Most different records of one minute; more are counted in one record of their own.
 const MAX_KEYS: usize = 1000;
+/// Most different details of one event and subject in a minute, since a module may choose what stands in them: it must
+/// not push what others did out of the log.
+const MAX_DETAILS: usize = 50;
 
 /// The writer of the audit log. An equal record within the same minute is counted in memory and written at
 /// [`Audit::flush`], so that a flood of refusals is no flood of writes.
@@ -46,6 +49,9 @@ impl Audit {
         let earlier = {
             let mut minute = self.minute.lock().expect("nothing panics while it holds the minute");
             let earlier = minute.turn(now);
+            if minute.details_of(&key) >= MAX_DETAILS && !minute.counted.contains_key(&key) {
+                key.detail = "more, which are not listed one by one".to_owned();
+            }
             if minute.counted.len() >= MAX_KEYS && !minute.counted.contains_key(&key) {
                 key = Key {
                     event: "audit_overflow".to_owned(),
@@ -105,6 +111,11 @@ impl Audit {
 }
 
 impl Minute {
+    /// How many different details the key's event and subject have in this minute.
+    fn details_of(&self, key: &Key) -> usize {
+        self.counted.keys().filter(|other| other.event == key.event && other.subject == key.subject).count()
+    }
+
     /// Begins a new minute if it is one; gives the counts of the old one that were not written.
     fn turn(&mut self, now: Timestamp) -> Vec<(Key, i64)> {
         let number = now.as_second().div_euclid(60);

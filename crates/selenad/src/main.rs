@@ -39,6 +39,7 @@ fn main() -> ExitCode {
 /// All that can be wrong with the configuration, found before any port is bound.
 fn configure(arguments: &Arguments) -> anyhow::Result<Places> {
     memory::keep_private()?;
+    memory::take_descriptors()?;
     if arguments.dev && is_release()? {
         anyhow::bail!("--dev is not for release images: this system's VARIANT_ID is `release`");
     }

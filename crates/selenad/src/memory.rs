@@ -3,8 +3,14 @@
 use anyhow::Context;
 use nix::sys::{
     prctl,
-    resource::{Resource, setrlimit},
+    resource::{Resource, getrlimit, setrlimit},
 };
+
+/// Takes all the descriptors it may have: every module's connections and tunnels are the hub's own.
+pub(crate) fn take_descriptors() -> anyhow::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).context("cannot read the limit of open files")?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("cannot raise the limit of open files")
+}
 
 /// No core dumps, and no look into `/proc/<pid>/mem` for other processes of the same user (series S, S10).
 /// To be called before anything secret is read.

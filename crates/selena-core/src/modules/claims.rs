@@ -90,6 +90,18 @@ impl Modules {
         Ok(Some(Claim { modules: self.clone(), name, uid: version.uid }))
     }
 
+    /// Holds a name, unless an install does, which tidies up behind itself.
+    pub(super) fn claim_name(self: &Arc<Self>, name: &ModuleName) -> Option<Claim> {
+        let mut claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        if claims.contains_key(name) {
+            return None;
+        }
+        // No module has this user id: only the name is held.
+        let uid = u32::MAX;
+        claims.insert(name.clone(), Taken { uid, port: None, devices: Vec::new() });
+        Some(Claim { modules: self.clone(), name: name.clone(), uid })
+    }
+
     /// Whether a package of this name is being installed.
     pub(super) fn is_claimed(&self, name: &ModuleName) -> bool {
         self.claims.lock().expect("nothing panics while it holds the claims").contains_key(name)

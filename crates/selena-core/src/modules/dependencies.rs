@@ -184,7 +184,8 @@ impl Modules {
         for module in graph.levels().into_iter().flatten().filter(|module| needed.contains(module) && module != name) {
             let Ok(slot) = self.slot(&module) else { continue };
             let mut live = slot.live.lock().await;
-            if self.should_run(&slot.record())
+            if live.retry.is_none()
+                && self.should_run(&slot.record())
                 && let Err(error) = self.start_locked(&slot, &mut live, false).await
             {
                 self.after_failed_start(&slot, &mut live, &error).await;

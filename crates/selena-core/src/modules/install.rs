@@ -161,7 +161,11 @@ impl Modules {
     /// Removes what a failed trial left with the engine.
     async fn clean_after_trial(&self, name: &ModuleName, existing: Option<&Slot>) {
         let cleaned = match existing {
-            Some(slot) => self.parts.sandbox.prune_images(name, &slot.record().version).await,
+            Some(slot) => {
+                // Held, so that an image that is being made for another version does not go.
+                let _live = slot.live.lock().await;
+                self.parts.sandbox.prune_images(name, &slot.record().version).await
+            }
             None => self.parts.sandbox.purge(name).await,
         };
         if let Err(error) = cleaned {

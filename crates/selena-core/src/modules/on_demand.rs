@@ -27,7 +27,9 @@ impl Modules {
             let record = slot.record();
             let waits = matches!(record.state, ModuleState::Ready | ModuleState::Error | ModuleState::Running);
             let may_start = record.runtime_mode == RuntimeMode::OnDemand && record.wanted && waits;
-            if live.active.is_none() && may_start && modules.is_enabled(&record.name) {
+            // What waits for its back-off or its verdict is not started by calls.
+            let free = live.active.is_none() && live.retry.is_none();
+            if free && may_start && modules.is_enabled(&record.name) {
                 let started = modules.start_locked(&slot, &mut live, false).await;
                 if let Err(error @ ApiError::Unhealthy { .. }) = &started {
                     modules.judge_later(&slot, &mut live, &error.to_string()).await;

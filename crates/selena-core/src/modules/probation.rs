@@ -58,10 +58,14 @@ impl Modules {
             return;
         }
         tracing::info!(module = %record.name, version = %record.version, "the update is done");
-        if let Some(previous) = &record.previous {
-            self.forget_changed_tokens(&previous.clone().restored(record.clone()), &record).await;
+        let done = ModuleRecord { on_probation: false, ..record };
+        let outcome = self.store(slot, done.clone(), Vec::new()).await;
+        if outcome.is_err() {
+            // Also if it cannot be stored now: a crash in a month must not bring old data back.
+            slot.set_record(done);
+        } else if let Some(previous) = done.previous.clone() {
+            self.forget_changed_tokens(&previous.restored(done.clone()), &done).await;
         }
-        let outcome = self.store(slot, ModuleRecord { on_probation: false, ..record }, Vec::new()).await;
         self.log_unsaved(slot, outcome);
     }
 
@@ -130,18 +134,18 @@ impl Modules {
         let record = slot.record();
         let reason = format!("version {} failed within its first minute: {why}", record.version);
         tracing::warn!(module = %record.name, reason, "the version before comes back");
-        // What comes back from there, if the version before does not start either, is on no probation.
-        slot.set_record(ModuleRecord { on_probation: false, ..record.clone() });
-        match self.roll_back_locked(slot, live, reason, true).await {
+        // If the version before does not start either, what comes back from there is on no probation. Until then it is:
+        // so port and devices of the version before stay its own.
+        let old = ModuleRecord { on_probation: false, ..record.clone() };
+        match self.roll_back_locked(slot, live, old, reason, true).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::error!(module = %record.name, error = &error as &dyn std::error::Error, "the version before did not come back");
-                if matches!(
+                let passes = matches!(
                     error,
                     ApiError::EngineDown(_) | ApiError::DiskFull | ApiError::SafeMode | ApiError::Unavailable(_)
-                ) {
-                    slot.set_record(ModuleRecord { on_probation: true, ..slot.record() });
-                }
+                );
+                slot.set_record(ModuleRecord { on_probation: passes, ..slot.record() });
                 false
             }
         }

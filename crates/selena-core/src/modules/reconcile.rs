@@ -94,7 +94,7 @@ impl Modules {
     }
 
     /// Removes what trials and updates that the hub's own end cut left with the engine; once after each start.
-    async fn tidy_images(&self) {
+    async fn tidy_images(self: &Arc<Self>) {
         let names = std::mem::take(&mut *self.untidy.lock().expect("nothing panics while it holds the names"));
         for name in names {
             if self.is_claimed(&name) {
@@ -102,8 +102,15 @@ impl Modules {
                 continue;
             }
             let tidied = match self.slot(&name) {
-                Ok(slot) => self.parts.sandbox.prune_images(&name, &slot.record().version).await,
-                Err(_not_installed) => self.parts.sandbox.purge(&name).await,
+                Ok(slot) => {
+                    // Held, so that an image that is being made for another version does not go.
+                    let _live = slot.live.lock().await;
+                    self.parts.sandbox.prune_images(&name, &slot.record().version).await
+                }
+                Err(_not_installed) => {
+                    let Some(_claim) = self.claim_name(&name) else { continue };
+                    self.parts.sandbox.purge(&name).await
+                }
             };
             if let Err(error) = tidied {
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");

@@ -99,7 +99,8 @@ impl Modules {
         let (modules, reason) = (self.clone(), format!("rolled back by {who}"));
         self.finish(async move {
             let mut live = slot.live.lock().await;
-            modules.roll_back_locked(&slot, &mut live, reason, false).await
+            let old = slot.record();
+            modules.roll_back_locked(&slot, &mut live, old, reason, false).await
         })
         .await
     }
@@ -109,15 +110,16 @@ impl Modules {
         self: &Arc<Self>,
         slot: &Arc<Slot>,
         live: &mut Live,
+        old: ModuleRecord,
         reason: String,
         by_itself: bool,
     ) -> Result<Installed, ApiError> {
-        let old = slot.record();
         let newcomer = self.previous_of(&old, live, reason)?;
         let _claim = self.claim_again(&newcomer.record, by_itself)?;
-        // What waits for a person was compared with the version that goes.
+        let back = self.switch(slot, live, old, newcomer).await?;
+        // What waits for a person was compared with the version that went.
         self.discard_waiting(slot, live).await;
-        self.switch(slot, live, old, newcomer).await
+        Ok(back)
     }
 
     /// The version before, if it is there and fits the hub as it is now.
