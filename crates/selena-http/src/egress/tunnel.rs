@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,6 +16,8 @@ use tokio::{
 
 /// How many bytes are on their way in each direction.
 const BUFFER_BYTES: usize = 16 * 1024;
+/// How long a tunnel of which one side has said its last may be still: a client that went is not waited for.
+const HALF_IDLE: Duration = Duration::from_secs(60);
 
 /// What went through a tunnel; told to the journal when it is dropped, however the tunnel ended.
 #[derive(Debug)]
@@ -25,12 +27,21 @@ pub(super) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
     last: Mutex<Instant>,
+    /// Whether one side has said its last.
+    half: AtomicBool,
 }
 
 impl Traffic {
     pub(super) fn new(module: &str, place: String) -> Self {
         let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { module: module.to_owned(), place, sent, received, last: Mutex::new(Instant::now()) }
+        Self {
+            module: module.to_owned(),
+            place,
+            sent,
+            received,
+            last: Mutex::new(Instant::now()),
+            half: AtomicBool::new(false),
+        }
     }
 
     fn count(&self, direction: &AtomicU64, bytes: usize) {
@@ -41,11 +52,13 @@ impl Traffic {
     /// Ends when nothing went through for so long.
     async fn idles(&self, limit: Duration) {
         loop {
+            let limit = if self.half.load(Ordering::Relaxed) { limit.min(HALF_IDLE) } else { limit };
             let end = *self.last.lock().expect("nothing panics while it holds the time") + limit;
-            if Instant::now() >= end {
+            let now = Instant::now();
+            if now >= end {
                 return;
             }
-            sleep_until(end).await;
+            sleep_until(end.min(now + HALF_IDLE)).await;
         }
     }
 }
@@ -69,9 +82,15 @@ where
     let out = async {
         to_outside.write_all(early).await?;
         traffic.count(&traffic.sent, early.len());
-        pump(&mut from_module, &mut to_outside, |bytes| traffic.count(&traffic.sent, bytes)).await
+        let ended = pump(&mut from_module, &mut to_outside, |bytes| traffic.count(&traffic.sent, bytes)).await;
+        traffic.half.store(true, Ordering::Relaxed);
+        ended
     };
-    let back = pump(&mut from_outside, &mut to_module, |bytes| traffic.count(&traffic.received, bytes));
+    let back = async {
+        let ended = pump(&mut from_outside, &mut to_module, |bytes| traffic.count(&traffic.received, bytes)).await;
+        traffic.half.store(true, Ordering::Relaxed);
+        ended
+    };
     tokio::select! {
         () = traffic.idles(idle) => {}
         done = async { tokio::try_join!(out, back) } => {
@@ -109,6 +128,15 @@ mod tests {
 
     fn traffic() -> Traffic {
         Traffic::new("lamp", "api.example.com:443".to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_whose_module_went_does_not_wait_for_a_host_that_says_nothing() {
+        let ((mut module, near), (_host, far)) = (duplex(64), duplex(64));
+        module.shutdown().await.expect("it goes");
+        let (begun, traffic) = (Instant::now(), traffic());
+        carry(near, far, b"", IDLE, &traffic).await;
+        assert!(begun.elapsed() <= 2 * HALF_IDLE, "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
