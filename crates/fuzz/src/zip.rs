@@ -76,7 +76,7 @@ fn written_bytes() -> u64 {
 
 fn check_refused(place: &Place, error: &ZipError) {
     let (code, message) = (error.code(), error.to_string());
-    assert!(code.starts_with("zip_") || code == "manifest_invalid", "the archive is not to blame: {code}: {message}");
+    assert!(code.starts_with("zip_") || matches!(code, "manifest_invalid" | "manifest_signature"), "the archive is not to blame: {code}: {message}");
     assert!(message.len() < MAX_MESSAGE && !message.contains(char::is_control), "not fit to be shown: {message:?}");
     assert!(place.staged().is_empty(), "refused with {code}, and left {:?}", place.staged().keys());
 }
@@ -84,7 +84,7 @@ fn check_refused(place: &Place, error: &ZipError) {
 fn check_unpacked(place: &Place, unpacked: &Unpacked, limits: &Limits) {
     let staged = place.staged();
     let files: Vec<_> = staged.iter().filter(|(_, metadata)| !metadata.is_dir()).collect();
-    assert!(files.iter().map(|(path, _)| *path).eq(&unpacked.files), "what is there is not what was told");
+    assert!(files.iter().map(|(path, _)| *path).eq(unpacked.files.keys()), "what is there is not what was told");
     let total: u64 = files.iter().map(|(_, metadata)| metadata.len()).sum();
     assert!(total <= limits.total_bytes, "{total} bytes were unpacked");
     assert!(files.len() <= limits.entries && staged.len() - files.len() <= limits.entries, "too many entries");

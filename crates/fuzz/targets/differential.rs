@@ -102,7 +102,7 @@ fn hashes(unpacked: &Unpacked) -> BTreeMap<String, String> {
         let bytes = fs::read(format!("staging/{path}")).expect("what was unpacked can be read");
         Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     };
-    unpacked.files.iter().map(|path| (path.clone(), hash(path))).collect()
+    unpacked.files.keys().map(|path| (path.clone(), hash(path))).collect()
 }
 
 fn told(ours: &BTreeMap<String, String>, theirs: Seen) -> String {
