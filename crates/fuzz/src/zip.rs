@@ -76,7 +76,10 @@ fn written_bytes() -> u64 {
 
 fn check_refused(place: &Place, error: &ZipError) {
     let (code, message) = (error.code(), error.to_string());
-    assert!(code.starts_with("zip_") || matches!(code, "manifest_invalid" | "manifest_signature"), "the archive is not to blame: {code}: {message}");
+    assert!(
+        code.starts_with("zip_") || matches!(code, "manifest_invalid" | "manifest_signature"),
+        "the archive is not to blame: {code}: {message}"
+    );
     assert!(message.len() < MAX_MESSAGE && !message.contains(char::is_control), "not fit to be shown: {message:?}");
     assert!(place.staged().is_empty(), "refused with {code}, and left {:?}", place.staged().keys());
 }
