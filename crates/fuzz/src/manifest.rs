@@ -152,7 +152,11 @@ fn check_egress(rule: &EgressRule) {
 fn check_oauth(provider: &OAuthProvider) {
     let urls = [&provider.device_authorization_url, &provider.token_url];
     for url in urls.into_iter().chain(&provider.revocation_url) {
-        assert!(url.starts_with("https://") && !url.contains([' ', '@', '\\', '\n']), "{url:?}");
+        let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("not https: {url:?}"));
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // An `@` names a user only before the path; behind it, it is an ordinary character (RFC 3986, section 3.3).
+        assert!(!authority.contains('@') && authority.contains('.'), "{url:?}");
+        assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'#')), "{url:?}");
     }
     assert!((1..=8).contains(&provider.api_hosts.len()), "{:?}", provider.api_hosts);
     assert!(provider.api_hosts.iter().all(|host| host.contains('.') && !host.contains(['*', '/', '@'])));

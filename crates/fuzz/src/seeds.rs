@@ -47,9 +47,20 @@ pub fn manifest() -> Vec<Seed> {
     system.as_object_mut().and_then(|fields| fields.remove("port"));
     seeds.push(("system".to_owned(), system));
     let mut texts: Vec<_> = seeds.into_iter().map(|(name, value)| (name, value.to_string().into_bytes())).collect();
+    texts.push(("at-sign-in-path".to_owned(), with_at_signs(full).to_string().into_bytes()));
     texts.push(("lamp".to_owned(), include_bytes!("../../samples/lamp/manifest.json").to_vec()));
     texts.push(("thermometer".to_owned(), include_bytes!("../../samples/thermometer/manifest.json").to_vec()));
     texts
+}
+
+/// The manifest with an `@` in the paths of its provider's URLs, where it is no user.
+fn with_at_signs(mut manifest: Value) -> Value {
+    let url = "https://auth.example.com/d@evice?to=a@b";
+    for provider in manifest["oauth"].as_object_mut().into_iter().flat_map(|providers| providers.values_mut()) {
+        provider["device_authorization_url"] = json!(url);
+        provider["token_url"] = json!(url);
+    }
+    manifest
 }
 
 /// Images: the first byte as [`crate::image::from_bytes`] reads it, then a layer or a whole `image.tar`.

@@ -6,6 +6,7 @@
 
 mod build;
 mod differential;
+mod finding;
 mod log;
 mod table;
 
@@ -46,9 +47,9 @@ pub(crate) struct Options {
     /// How many archives are made up for the comparison.
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     archives: u32,
-    /// Which archives are made up.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    /// Where chance begins, for the targets and the archives: the same seed begins with the same inputs.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    seed: u32,
 }
 
 /// Where a run keeps its files.
@@ -90,6 +91,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<ExitCode> {
     for failure in &failures {
         writeln!(out, "{failure}")?;
     }
+    for finding in rows.iter().filter_map(finding::told) {
+        writeln!(out, "{}", finding?)?;
+    }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -102,7 +106,7 @@ fn fuzz(built: &Built, places: &Places, scratch: &Path, options: &Options) -> an
         loop {
             let next = waiting.lock().ok().and_then(|mut waiting| waiting.pop());
             let Some(target) = next else { return Ok(()) };
-            let row = one(built, places, scratch, target, options.seconds)?;
+            let row = one(built, places, scratch, target, options)?;
             rows.lock().map_err(|_| anyhow::anyhow!("another target's thread panicked"))?.push(row);
         }
     };
@@ -118,16 +122,18 @@ fn fuzz(built: &Built, places: &Places, scratch: &Path, options: &Options) -> an
     Ok(rows)
 }
 
-fn one(built: &Built, places: &Places, scratch: &Path, target: &str, seconds: u32) -> anyhow::Result<Row> {
+fn one(built: &Built, places: &Places, scratch: &Path, target: &str, options: &Options) -> anyhow::Result<Row> {
+    let Options { seconds, seed, .. } = options;
     let corpus = places.corpus.join(target);
     fs::create_dir_all(&corpus)?;
-    let _nobody_listens = writeln!(io::stderr(), "fuzzing: {target} for {seconds} s");
+    let _nobody_listens = writeln!(io::stderr(), "fuzzing: {target} for {seconds} s with seed {seed}");
     let log_path = places.logs.join(format!("{target}.log"));
     let mut command = Command::new(built.program(target));
     command
         .arg(corpus)
         .arg(places.seeds.join(target))
         .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-seed={seed}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB}"))
         .arg(format!("-timeout={INPUT_SECS}"))
         .arg(format!("-artifact_prefix={}/{target}-", places.findings.display()))
