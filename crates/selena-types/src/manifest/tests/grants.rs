@@ -119,15 +119,19 @@ fn m09_hosts_that_are_no_public_names_are_refused() {
 
 #[test]
 fn m09_private_addresses_need_lan_and_special_ones_are_never_taken() {
-    for private in
-        ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "169.254.1.1", "fd00::1", "fe80::1"]
-    {
+    for private in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd00::1"] {
         assert_eq!(host(private, false), ["manifest_host /network/egress/0/host"], "{private}");
         assert_eq!(host(private, true), Vec::<String>::new(), "{private} with lan");
     }
     for special in [
         "127.0.0.1",
         "127.255.0.1",
+        "100.64.0.0",
+        "100.127.255.255",
+        "169.254.0.0",
+        "169.254.169.254",
+        "fe80::1",
+        "febf::1",
         "0.0.0.0",
         "224.0.0.1",
         "239.255.255.250",
