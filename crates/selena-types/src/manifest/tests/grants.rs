@@ -166,7 +166,12 @@ fn m09_a_rule_is_whole_and_needs_the_permission() {
         refused(full(), "/network/egress/0/protocol", json!(bad), "manifest_invalid /network/egress/0/protocol");
     }
     refused(full(), "/network/egress/0/lan", json!("yes"), "manifest_invalid /network/egress/0/lan");
-    refused(full(), "/network/egress/0/port", json!(65536), "manifest_range /network/egress/0/port");
+    for port in [0, 65536] {
+        refused(full(), "/network/egress/0/port", json!(port), "manifest_range /network/egress/0/port");
+    }
+    for port in [1, 65535] {
+        assert!(parse(&with(full(), "/network/egress/0/port", json!(port))).is_ok(), "{port}");
+    }
     refused(full(), "/permissions", json!(["secrets.oauth"]), "manifest_permission /network");
     assert!(parse(&with(minimal(), "/permissions", json!(["network.egress"]))).is_ok());
 }
@@ -265,6 +270,8 @@ fn oauth_providers_are_https_and_name_their_hosts() {
         let hosts = vec!["a.example.com"; count];
         refused(full(), "/oauth/example/api_hosts", json!(hosts), "manifest_invalid /oauth/example/api_hosts");
     }
+    let eight: Vec<_> = (0..8).map(|number| format!("a{number}.example.com")).collect();
+    assert!(parse(&with(full(), "/oauth/example/api_hosts", json!(eight))).is_ok(), "8 hosts are taken");
     for scopes in [json!("read"), json!({}), json!(null)] {
         refused(full(), "/oauth/example/scopes", scopes, "manifest_invalid /oauth/example/scopes");
     }
