@@ -19,8 +19,10 @@ fn every_form_of_an_upload_is_accepted() {
         (post().body("application/zip", zip("by-body", 8102)), "by-body", 8102),
     ] {
         let answer = install(request).expect(201).json();
-        let trial = &answer["report"];
-        assert_eq!(answer, json!({ "name": name, "status": "RUNNING", "port": port, "report": trial }));
+        let (trial, publisher) = (&answer["report"], &answer["publisher"]);
+        let form = json!({ "name": name, "status": "RUNNING", "port": port, "report": trial, "publisher": publisher });
+        assert_eq!(answer, form);
+        assert_eq!(publisher["signed"], false, "what nobody signed says so at once");
         assert!(trial["score"].is_u64(), "{answer}");
         let _heard = hub.hears_again(name, 10);
     }
@@ -32,6 +34,9 @@ fn who_prefers_not_to_wait_follows_the_status() {
     let request = Request::new("POST", "/modules/install").header("Prefer", "respond-async");
     let answer = hub.client().send(&request.form("module", &Package::probe("later", 8100).zip())).expect(202);
     assert_eq!(answer.json(), json!({ "name": "later", "status": "VALIDATING" }));
+    let shown = hub.admin().get("/modules/later").expect(200).json();
+    assert!(["VALIDATING", "RUNNING"].contains(&shown["status"].as_str().unwrap()), "it is there at once: {shown}");
+    assert_eq!((&shown["version"], &shown["publisher"]["signed"]), (&json!("1.0.0"), &json!(false)));
     let steps = statuses(&hub, "later");
     let (last, before) = steps.split_last().unwrap();
     assert_eq!((&last["status"], &last["progress"]), (&json!("RUNNING"), &json!(100)), "{steps:?}");
@@ -43,6 +48,7 @@ fn who_prefers_not_to_wait_follows_the_status() {
     let request = Request::new("POST", "/modules/install").header("Prefer", "respond-async");
     let _begun = hub.client().send(&request.form("module", &broken.zip())).expect(202);
     assert_eq!(statuses(&hub, "broken").last().unwrap()["status"], "ERROR");
+    hub.admin().get("/modules/broken").refused(404, "not_found");
 }
 
 #[test]

@@ -59,6 +59,19 @@ fn is_gone(hub: &Hub) -> bool {
         && engine.images(hub.prefix()).is_empty()
 }
 
+/// The module waits for a person with the package that is told of, and nothing else is there.
+fn waits_whole(hub: &Hub) -> bool {
+    let details = hub.details(NAME);
+    let placed = fs::read(hub.data_dir().join("modules").join(NAME).join("manifest.json")).unwrap_or_default();
+    let placed: serde_json::Value = serde_json::from_slice(&placed).unwrap_or_default();
+    details["status"] == "AWAITING_CONSENT"
+        && placed["version"] == details["version"]
+        && entries(hub, "modules") == [NAME]
+        && ["aside", "pending", "staging", "previous"].iter().all(|dir| entries(hub, dir).is_empty())
+        && Engine::default().containers(hub.prefix()).is_empty()
+        && Engine::default().images(hub.prefix()).len() <= 1
+}
+
 /// The module runs, and nothing but what belongs to it is there.
 fn is_whole(hub: &Hub) -> bool {
     let engine = Engine::default();
@@ -81,11 +94,11 @@ fn found(hub: &Hub) -> String {
     format!("{dirs:?}, {containers:?}, {images:?}, {}", hub.details(NAME))
 }
 
-/// Waits until the module is whole or gone.
+/// Waits until the module is whole, or waits whole for a person, or is gone.
 fn settle(hub: &Hub, when: &str) {
     let deadline = Instant::now() + SECS;
     wait::until(when, 2 * SECS.as_secs(), || {
-        let settled = is_gone(hub) || is_whole(hub);
+        let settled = is_gone(hub) || is_whole(hub) || waits_whole(hub);
         assert!(settled || Instant::now() < deadline, "{when}: {}", found(hub));
         settled
     });
@@ -143,6 +156,28 @@ fn w01_an_install_is_whole_or_never_was() {
             assert!(is_gone(hub), "killed at {last}");
         }
     });
+}
+
+#[test]
+fn w01_a_replacement_of_what_waits_for_a_person_leaves_one_of_both_or_none() {
+    let mut hub = Hub::unlimited();
+    let asking = |hub: &Hub, minor: u64| {
+        let rule = json!([{ "host": "api.example.com", "port": 443, "protocol": "tcp" }]);
+        let permissions = json!(["device.read", "events.subscribe", "network.egress"]);
+        let package = package(minor).with("permissions", permissions).with("network", json!({ "egress": rule }));
+        ask(hub, &Request::new("POST", "/modules/install").form("module", &package.zip()))
+    };
+    let act = |hub: &Hub| match installed(hub) {
+        Some(minor) => asking(hub, minor + 1),
+        None => asking(hub, 0).and_then(|_| asking(hub, 1)),
+    };
+    at_each_point("W01 replacement", &mut hub, act, |hub, last| {
+        assert!(is_gone(hub) || waits_whole(hub), "killed at {last}: {}", found(hub));
+    });
+    let shown = hub.admin().get(&format!("/modules/{NAME}/consent")).expect(200).json();
+    let consent = json!({ "version": shown["version"], "adds": shown["adds"] });
+    let _granted = hub.admin().post(&format!("/modules/{NAME}/consent"), &consent).expect(200);
+    let _works = hub.hears_again(NAME, SECS.as_secs());
 }
 
 #[test]

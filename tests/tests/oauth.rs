@@ -62,8 +62,15 @@ fn hub(outside: &Outside) -> Hub {
     let hub = Hub::with(Options { log_level: "trace", ca_file: Some(outside.ca_file()), ..Options::default() });
     let asked = hub.try_install(&music()).expect(202).json();
     assert_eq!(asked["adds"]["oauth_hosts"], json!([HOST]), "the person sees where tokens come from and go to");
+    let acme = &asked["adds"]["oauth"]["acme"];
+    assert_eq!((&acme["client_id"], &acme["scopes"]), (&json!("hub"), &json!(["player"])), "and what for, and as whom");
+    let mut partly = json!({ "version": asked["version"], "adds": asked["adds"] });
+    partly["adds"].as_object_mut().expect("an object").remove("oauth");
+    let consent_path = "/modules/music/consent";
+    hub.admin().post(consent_path, &partly).refused(409, "consent_changed");
+    assert!(hub.try_module("music").is_none(), "nothing was granted that was not shown");
     let consent = json!({ "version": asked["version"], "adds": asked["adds"] });
-    let _running = hub.admin().post("/modules/music/consent", &consent).expect(200);
+    let _running = hub.admin().post(consent_path, &consent).expect(200);
     hub
 }
 

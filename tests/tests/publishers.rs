@@ -160,6 +160,19 @@ fn what_nobody_signed_says_so_and_takes_no_signed_update() {
     let _updated = install(&desk, &hub, &lamp("1.1.0"), None).done();
     let nobody = json!({ "signed": false, "name": null, "key_id": null, "trust": "UNTRUSTED", "revoked": false });
     assert_eq!(publisher(&hub), nobody);
+    let more = json!(["device.read", "device.write", "events.subscribe"]);
+    let waits = hub.try_install(&lamp("1.2.0").with("permissions", more)).expect(202).json();
+    assert_eq!(waits["publisher"], nobody, "the answer of an install says it");
+    let shown = hub.admin().get("/modules/lamp/consent").expect(200).json();
+    assert_eq!(shown["publisher"], nobody, "and so does what waits for consent");
+    assert_eq!(shown["permissions"].as_array().map(Vec::len), Some(3));
+    let mut consent = json!({ "version": shown["version"], "adds": shown["adds"], "publisher": { "signed": true } });
+    hub.admin().post("/modules/lamp/consent", &consent).refused(409, "consent_changed");
+    consent["publisher"] = nobody.clone();
+    let _granted = hub.admin().post("/modules/lamp/consent", &consent).expect(200);
+    let steps: Vec<_> = hub.client().follow("/modules/lamp/status/stream").collect();
+    assert!(steps[0]["message"].as_str().is_some_and(|text| text.contains("UNSIGNED")), "{steps:?}");
+    assert!(hub.audit("module_install").iter().all(|record| record["detail"].to_string().contains("UNSIGNED")));
     for arguments in [["module", "show", "lamp"].as_slice(), &["module", "list"]] {
         assert!(desk.ctl(&hub, arguments).done().out.contains("UNSIGNED"), "{arguments:?}");
     }
@@ -181,7 +194,7 @@ fn an_update_that_waited_is_not_taken_once_its_key_is_revoked() {
     hub.start_again();
     let _running = hub.hears_again("lamp", 20);
     let ran = desk.ctl(&hub, &["module", "consent", "lamp", "--yes"]).done();
-    assert!(ran.err.contains("lamp is signed by Lamps"), "{}", ran.err);
+    assert!(ran.err.contains("It is signed by Lamps"), "{}", ran.err);
     assert_eq!((&hub.details("lamp")["version"], &publisher(&hub)["key_id"]), (&json!("1.1.0"), &json!(id)));
 
     let even_more = json!(["device.read", "events.subscribe", "device.write", "events.publish"]);

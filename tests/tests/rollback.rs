@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use selena_tests::{Hub, Module, Package, wait};
+use selena_tests::{
+    Hub, Module, Package,
+    http::{Answer, Request},
+    wait,
+};
 use serde_json::json;
 
 const NOTES: &str = "/data/notes";
@@ -62,6 +66,49 @@ fn a_person_goes_back_and_forth_and_each_version_has_its_data() {
         let left: Vec<_> = fs::read_dir(hub.data_dir().join(dir)).into_iter().flatten().flatten().collect();
         assert!(left.is_empty(), "{dir}: {left:?}");
     }
+}
+
+fn install_lower(hub: &Hub, package: &Package) -> Answer {
+    let request = Request::new("POST", "/modules/install?allow_downgrade=true");
+    hub.client().send(&request.form("module", &package.zip()))
+}
+
+#[test]
+fn m05_a_downgrade_on_a_persons_word_is_an_update_with_a_way_back() {
+    let mut hub = Hub::start();
+    let newer = hub.install(&version("2.0.0"));
+    write(&newer, "of the newer");
+    hub.try_install(&version("1.0.0")).refused(409, "manifest_version");
+
+    // One that fails in its trial, or when it starts with the data there are, leaves what runs.
+    let broken = version("1.0.0").start(json!({ "do": "exit", "code": 3 }));
+    install_lower(&hub, &broken).refused(400, "sandbox_failed");
+    let cannot_read = version("1.0.0").start(json!({ "do": "exit_with_data" }));
+    install_lower(&hub, &cannot_read).refused(400, "health_timeout");
+    assert_eq!(notes(&hub.hears_again("mover", 10)), "of the newer");
+    assert_eq!(hub.details("mover")["version"], "2.0.0");
+
+    // One that asks for more waits for a person, and is still allowed after a restart of the hub.
+    let more = json!(["device.read", "device.write", "events.subscribe", "events.publish", "storage.read"]);
+    let waits = install_lower(&hub, &version("1.5.0").with("permissions", more)).expect(202).json();
+    hub.kill();
+    hub.start_again();
+    let _runs = hub.hears_again("mover", 30);
+    let consent = json!({ "version": waits["version"], "adds": waits["adds"] });
+    let _granted = hub.admin().post("/modules/mover/consent", &consent).expect(200);
+    let older = hub.hears_again("mover", 10);
+    assert_eq!(notes(&older), "of the newer", "a downgrade keeps the data, as any update does");
+    write(&older, "of the older");
+    let details = hub.details("mover");
+    assert_eq!((&details["version"], &details["previous_version"]), (&json!("1.5.0"), &json!("2.0.0")));
+    let told = hub.events("module.updated");
+    let reason = told.last().expect("it is told")["payload"]["reason"].as_str().expect("a reason").to_owned();
+    assert_eq!(reason, "a person allowed the lower version, after 2.0.0");
+    assert!(hub.audit("module_downgrade").iter().any(|record| record["detail"].to_string().contains("after 2.0.0")));
+
+    // The way back has the data as the newer version left them.
+    assert_eq!(notes(&rolled_back(&hub)), "of the newer");
+    assert_eq!(hub.details("mover")["version"], "2.0.0");
 }
 
 #[test]

@@ -7,6 +7,21 @@ use selena_types::{ModuleType, Permission};
 
 use crate::{ApiError, identity::Caller};
 
+/// Whether a caller may have a module replaced by a lower version (fault M05): a person, and who holds the development
+/// token. No module and no service of the hub may, whatever else it installs: of an old version the weaknesses are known.
+///
+/// # Errors
+/// [`ApiError::Forbidden`] with `downgrade_needs_person`.
+pub fn may_downgrade(caller: &Caller) -> Result<(), ApiError> {
+    match caller {
+        Caller::Person { .. } | Caller::Development => Ok(()),
+        Caller::Anonymous | Caller::Module(_) => Err(ApiError::Forbidden {
+            code: "downgrade_needs_person",
+            detail: "only a person may allow a version that is lower than the one that is installed".to_owned(),
+        }),
+    }
+}
+
 /// Something a caller can ask of the hub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is named as its route in section 5 of the protocol")]

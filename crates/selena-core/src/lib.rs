@@ -27,12 +27,12 @@ mod token;
 mod transact;
 mod webhook_url;
 
-pub use access::{Operation, Right, Rule};
+pub use access::{Operation, Right, Rule, may_downgrade};
 pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
-    Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
+    InstallOrder, Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};

@@ -79,7 +79,7 @@ impl Shared {
             }
         }
         self.remove_volumes(module).await?;
-        self.remove_images(module, None).await?;
+        self.remove_images(module, &[]).await?;
         let (state_dir, module) = (self.config.state_dir.clone(), module.clone());
         blocking("removing the module's user file", move || passwd::remove(&state_dir, &module)).await
     }
@@ -101,14 +101,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes the images of a module, but for the one of version `keep`.
-    pub(crate) async fn remove_images(&self, module: &ModuleName, keep: Option<&Version>) -> Result<(), SandboxError> {
-        let keep = keep.map(|version| self.config.image(module, version));
+    /// Removes the images of a module, but for those of the versions `keep`.
+    pub(crate) async fn remove_images(&self, module: &ModuleName, keep: &[Version]) -> Result<(), SandboxError> {
+        let keep: Vec<_> = keep.iter().map(|version| self.config.image(module, version)).collect();
         let filters = HashMap::from([("reference".to_owned(), vec![self.config.repository(module)])]);
         let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
         let list = |docker: Docker| async move { docker.list_images(Some(options)).await };
         let images = self.engine.ask(REMOVING_IMAGES, list).await?;
-        for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| Some(tag) != keep.as_ref()) {
+        for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| !keep.contains(tag)) {
             let remove = |docker: Docker| async move {
                 // A container that has ended may still name it; that one is never started again.
                 let options = RemoveImageOptions { force: true, ..RemoveImageOptions::default() };

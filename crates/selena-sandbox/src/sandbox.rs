@@ -106,9 +106,9 @@ impl Sandbox for DockerSandbox {
         Box::pin(async move { self.shared.purge(&module).await })
     }
 
-    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>> {
-        let (module, keep) = (module.clone(), keep.clone());
-        Box::pin(async move { self.shared.remove_images(&module, Some(&keep)).await })
+    fn prune_images(&self, module: &ModuleName, keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let (module, keep) = (module.clone(), keep.to_vec());
+        Box::pin(async move { self.shared.remove_images(&module, &keep).await })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {

@@ -63,7 +63,7 @@ impl Sandbox for LoopbackSandbox {
         refused("removing a module's containers")
     }
 
-    fn prune_images(&self, _module: &ModuleName, _keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>> {
+    fn prune_images(&self, _module: &ModuleName, _keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>> {
         refused("removing images")
     }
 

@@ -240,6 +240,30 @@ async fn k07_people_the_development_token_and_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn m05_only_people_and_the_development_token_may_allow_a_downgrade() {
+    const ALLOWED: &str = "/modules/install?allow_downgrade=true";
+    let api = api().await;
+    for module_type in ModuleType::ALL.iter().copied() {
+        let door = Door::open(&api, module(module_type, Permission::ALL.to_vec()));
+        assert_eq!(door.ask("POST", ALLOWED, Some("token")), 403, "{module_type}");
+    }
+    let system = Door::open(&api, module(ModuleType::System, Vec::new()));
+    assert!(!is_refused(system.ask("POST", "/modules/install?allow_downgrade=false", Some("token"))));
+    let person = Door::open(&api, Origin::Admin { who: "uid 0".to_owned() });
+    let host = Door::open(&api, api.identity().host_origin());
+    assert!(!is_refused(person.ask("POST", ALLOWED, None)));
+    assert!(!is_refused(host.ask("POST", ALLOWED, Some("dev"))));
+    assert_eq!(host.ask("POST", ALLOWED, None), 401);
+    for unclear in ["1", "yes", "TRUE"] {
+        let path = format!("/modules/install?allow_downgrade={unclear}");
+        assert_eq!(person.ask("POST", &path, None), 422, "{unclear}");
+    }
+    api.flush_audit();
+    let refused = api.audit_records(100).await.expect("read");
+    assert!(refused.iter().any(|record| record.event == "downgrade_needs_person" && record.subject == "me-myself"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn k07_every_other_method_is_refused_by_every_path() {
     let api = api().await;
     let door = Door::open(&api, Origin::Admin { who: "uid 0".to_owned() });

@@ -86,7 +86,7 @@ impl EgressGate {
             return Err(ApiError::Forbidden { code: "egress_denied", detail });
         }
         let lan = named.any(|rule| rule.lan);
-        Ok(DialTarget { host: place.host(), port: place.port(), lan })
+        Ok(DialTarget { module: self.run.name.clone(), host: place.host(), port: place.port(), lan })
     }
 }
 

@@ -1,8 +1,9 @@
 //! What installs under way have taken: names, user ids and ports, so that two of them never take the same.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
-use selena_types::{Manifest, ModuleName, ModulePort, ModuleState};
+use selena_types::{ModuleName, ModulePort, ModuleState};
+use semver::Version;
 
 use super::{ModuleRecord, Modules, slot::Slot, staging::Staged};
 use crate::ApiError;
@@ -16,6 +17,10 @@ pub(super) struct Taken {
     uid: u32,
     port: Option<ModulePort>,
     devices: Vec<String>,
+    /// The version that is being tried, as long as it is.
+    trying: Option<Version>,
+    /// What is shown of a first install until its slot is there.
+    first: Option<Box<ModuleRecord>>,
 }
 
 /// The installs under way.
@@ -49,7 +54,7 @@ impl Modules {
         let records = self.records();
         let installed = existing.as_ref().map(|slot| slot.record());
         self.check_publisher(installed.as_ref(), staged.signed_by.as_ref())?;
-        check_against(installed.as_ref(), manifest)?;
+        check_against(installed.as_ref(), staged)?;
         self.check_dependencies(manifest)?;
         let port = manifest.port;
         check_port_in(&claims, &self.all_slots(), &name, port)?;
@@ -60,7 +65,9 @@ impl Modules {
         };
         let free = (FIRST_UID..).find(|uid| !used(uid)).expect("there are fewer modules than numbers");
         let uid = existing.as_ref().map_or(free, |slot| slot.record().uid);
-        claims.insert(name.clone(), Taken { uid, port, devices: manifest.devices.clone() });
+        let first = existing.is_none().then(|| Box::new(staged.record(uid)));
+        let (devices, trying) = (manifest.devices.clone(), Some(manifest.version.clone()));
+        claims.insert(name.clone(), Taken { uid, port, devices, trying, first });
         Ok((Claim { modules: self.clone(), name, uid }, existing))
     }
 
@@ -86,7 +93,7 @@ impl Modules {
         if is_installed {
             return Ok(None);
         }
-        claims.insert(name.clone(), Taken { uid: version.uid, port: version.port, devices });
+        claims.insert(name.clone(), Taken { uid: version.uid, port: version.port, devices, trying: None, first: None });
         Ok(Some(Claim { modules: self.clone(), name, uid: version.uid }))
     }
 
@@ -98,8 +105,29 @@ impl Modules {
         }
         // No module has this user id: only the name is held.
         let uid = u32::MAX;
-        claims.insert(name.clone(), Taken { uid, port: None, devices: Vec::new() });
+        claims.insert(name.clone(), Taken { uid, port: None, devices: Vec::new(), trying: None, first: None });
         Some(Claim { modules: self.clone(), name: name.clone(), uid })
+    }
+
+    /// A first install whose package is being tried: `VALIDATING`. Before its manifest was read, a package has no name to
+    /// ask for, so nobody is ever shown `UPLOADED`.
+    pub(super) fn first_install(&self, name: &ModuleName) -> Option<ModuleRecord> {
+        let claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        claims.get(name)?.first.as_deref().cloned()
+    }
+
+    /// The version of this name that is being tried.
+    pub(super) fn tried_version(&self, name: &ModuleName) -> Option<Version> {
+        let claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        claims.get(name)?.trying.clone()
+    }
+
+    /// The trial of a claimed package is over.
+    pub(super) fn end_of_trial(&self, name: &ModuleName) {
+        let mut claims = self.claims.lock().expect("nothing panics while it holds the claims");
+        if let Some(taken) = claims.get_mut(name) {
+            taken.trying = None;
+        }
     }
 
     /// Whether a package of this name is being installed.
@@ -129,7 +157,9 @@ fn check_port_in(
     Ok(())
 }
 
-pub(super) fn check_against(existing: Option<&ModuleRecord>, manifest: &Manifest) -> Result<(), ApiError> {
+/// Refuses what cannot take the place of what is installed (protocol, section 2, "Update"; faults M04 and M05).
+pub(super) fn check_against(existing: Option<&ModuleRecord>, staged: &Staged) -> Result<(), ApiError> {
+    let manifest = &staged.manifest;
     let conflict = |code, detail| Err(ApiError::Conflict { code, detail });
     match existing {
         Some(old) if matches!(old.state, ModuleState::Removed | ModuleState::Validating) => {
@@ -141,12 +171,22 @@ pub(super) fn check_against(existing: Option<&ModuleRecord>, manifest: &Manifest
             let detail = format!("`{}` is installed as {}; remove it first", old.name, old.module_type);
             return conflict("manifest_conflict", detail);
         }
-        // Build metadata (`+…`) makes a version neither higher nor lower.
-        Some(old) if old.version.cmp_precedence(&manifest.version).is_ge() => {
-            let detail = format!("version {} is installed: an update needs a higher one", old.version);
-            return conflict("manifest_version", detail);
-        }
-        _ => {}
+        Some(old) => check_version(&old.version, &manifest.version, staged.allow_downgrade)?,
+        None => {}
     }
     Ok(())
+}
+
+fn check_version(old: &Version, new: &Version, allow_downgrade: bool) -> Result<(), ApiError> {
+    // Build metadata (`+…`) makes a version neither higher nor lower.
+    let detail = match new.cmp_precedence(old) {
+        Ordering::Greater => return Ok(()),
+        Ordering::Less if allow_downgrade => return Ok(()),
+        Ordering::Equal => format!("version {old} is installed: an update needs a higher one"),
+        Ordering::Less => format!(
+            "version {old} is installed: an update needs a higher one than {new}. A person may go back on purpose: \
+             `selenactl module install --allow-downgrade`, or `?allow_downgrade=true` in the API"
+        ),
+    };
+    Err(ApiError::Conflict { code: "manifest_version", detail })
 }

@@ -15,7 +15,8 @@ use super::{
 use crate::ApiError;
 
 impl Modules {
-    /// What a module waits for: `{"name","status","version","adds"}`.
+    /// What a module waits for: `{"name","status","version","adds"}`, and who made that version and all it may do then,
+    /// `{"publisher","permissions"}`: some permissions need no person, and a person sees them too.
     ///
     /// # Errors
     /// [`ApiError::NotFound`] if there is no such module; 409 `not_awaiting_consent` if it waits for nothing.
@@ -27,40 +28,53 @@ impl Modules {
 
     fn awaited(&self, slot: &Slot, live: &Live) -> Result<Value, ApiError> {
         let record = slot.record();
-        let waiting = match &live.waiting {
-            Some(update) => {
-                rights::added(&record.granted, &update.manifest).map(|adds| (update.manifest.version.clone(), adds))
-            }
-            None if record.state == ModuleState::AwaitingConsent => {
-                rights::needed_at_first(&self.manifest(&record)?).map(|adds| (record.version.clone(), adds))
-            }
-            None => None,
-        };
-        let (version, adds) = waiting.ok_or_else(|| ApiError::Conflict {
+        let nothing = || ApiError::Conflict {
             code: "not_awaiting_consent",
             detail: format!("`{}` does not wait for consent", record.name),
-        })?;
-        Ok(json!({ "name": record.name, "status": ModuleState::AwaitingConsent, "version": version, "adds": adds }))
+        };
+        let (manifest, signed_by, adds) = match &live.waiting {
+            Some(update) => {
+                let adds = rights::added(&record.granted, &update.manifest);
+                (update.manifest.clone(), update.signed_by.as_ref(), adds)
+            }
+            None if record.state == ModuleState::AwaitingConsent => {
+                let manifest = self.manifest(&record)?;
+                let adds = rights::needed_at_first(&manifest);
+                (manifest, record.signed_by.as_ref(), adds)
+            }
+            None => return Err(nothing()),
+        };
+        let adds = adds.ok_or_else(nothing)?;
+        Ok(json!({
+            "name": record.name, "status": ModuleState::AwaitingConsent, "version": manifest.version, "adds": adds,
+            "publisher": self.publisher(signed_by), "permissions": manifest.permissions,
+        }))
     }
 
-    /// Grants exactly what was shown, and starts the module or its update.
+    /// Grants exactly what was shown, and starts the module or its update. `shown`: the version and the whole of `adds`
+    /// as they were told, and the publisher if whoever asks was told that.
     ///
     /// # Errors
-    /// 409 `consent_changed` if it is not what the module asks for now; why it did not start.
+    /// 409 `consent_changed` if it is not what the module asks for now, or not all of that: a client that knows only a
+    /// part of `adds` did not show the rest to anybody. Also why it did not start.
     pub async fn consent(self: &Arc<Self>, name: &ModuleName, shown: Value, who: &str) -> Result<Value, ApiError> {
         let slot = self.slot(name)?;
         let (modules, who) = (self.clone(), who.to_owned());
         self.finish(async move {
             let mut live = slot.live.lock().await;
             let awaited = modules.awaited(&slot, &live)?;
-            if shown["version"] != awaited["version"] || shown["adds"] != awaited["adds"] {
-                let detail = "this is not what the module asks for: show it to the person again".to_owned();
+            let other_publisher = shown.get("publisher").is_some_and(|publisher| *publisher != awaited["publisher"]);
+            if shown["version"] != awaited["version"] || shown["adds"] != awaited["adds"] || other_publisher {
+                let detail = "this is not what the module asks for now: ask for it, show all of it to the person, and \
+                              send the whole `adds` back as it is"
+                    .to_owned();
                 return Err(ApiError::Conflict { code: "consent_changed", detail });
             }
             let record = slot.record();
             let named = live.waiting.as_ref().map(|update| update.manifest.devices.clone());
             modules.check_devices(&record.name, &named.unwrap_or_else(|| record.devices()), [])?;
-            modules.parts.api.record("consent_given", &who, &format!("{} {}", record.name, awaited["adds"]));
+            let granted = format!("{} {} {}", record.name, awaited["version"], awaited["adds"]);
+            modules.parts.api.record("consent_given", &who, &granted);
             match live.waiting.take() {
                 Some(update) => modules.consent_to_update(&slot, &mut live, update).await?,
                 None => {
@@ -95,7 +109,7 @@ impl Modules {
         let still_good = self
             .check_still_counts(signer, update.manifest.module_type)
             .and_then(|()| self.check_publisher(Some(&slot.record()), signer))
-            .and_then(|()| check_against(Some(&slot.record()), &update.manifest))
+            .and_then(|()| check_against(Some(&slot.record()), &update))
             .and_then(|()| self.check_dependencies(&update.manifest));
         let outcome = match still_good {
             Ok(()) => self.switch_to(slot, live, &update).await,
@@ -127,7 +141,7 @@ impl Modules {
             }
             modules.discard_waiting(&slot, &mut live).await;
             modules.progress.set(&record.name, Progress::of(&record));
-            if let Err(error) = modules.parts.sandbox.prune_images(&record.name, &record.version).await {
+            if let Err(error) = modules.prune_images(&record.name, &record.version).await {
                 tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "its image was not removed");
             }
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use jiff::Timestamp;
+use selena_signature::KeyId;
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Runtime, RuntimeMode, Transport};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use super::{
     image::IMAGE_FILE,
     launch::secret_context,
     rights,
+    signer::{signer_of_record, with_signer},
     slot::{Live, Slot},
     staging::{Staged, blocking, remove_all},
 };
@@ -32,6 +33,20 @@ pub struct Installed {
     pub version: semver::Version,
     /// What its trial saw.
     pub report: Option<TrialReport>,
+    /// The key that signed it, unless nobody did: [`Modules::publisher`] tells whose that is.
+    pub signed_by: Option<KeyId>,
+}
+
+/// How a package is to be installed.
+#[derive(Clone, Debug)]
+pub struct InstallOrder {
+    /// Who asked for it, for the audit log.
+    pub who: String,
+    /// Whether somebody waits for the outcome, and records it.
+    pub watched: bool,
+    /// Whether its version may be lower than the one that is installed (fault M05). Only for those whom
+    /// [`crate::may_downgrade`] lets.
+    pub allow_downgrade: bool,
 }
 
 /// An install that goes on by itself; dropping it does not end it.
@@ -53,20 +68,22 @@ impl Installing {
 }
 
 impl Modules {
-    /// Checks an uploaded package, and begins to install it. `watched`: somebody waits for the outcome, and records it.
+    /// Checks an uploaded package, and begins to install it.
     ///
     /// # Errors
     /// What is wrong with the package, or with it on this hub: nothing was changed then.
-    pub async fn install(self: &Arc<Self>, upload: Upload, who: &str, watched: bool) -> Result<Installing, ApiError> {
-        let staged = self.check(upload).await?;
+    pub async fn install(self: &Arc<Self>, upload: Upload, order: InstallOrder) -> Result<Installing, ApiError> {
+        let InstallOrder { who, watched, allow_downgrade } = order;
+        let staged = Staged { allow_downgrade, ..self.check(upload).await? };
         let (claim, existing) = self.claim(&staged)?;
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
         }
-        self.parts.api.record("module_install", who, &format!("{name} {}", staged.manifest.version));
-        self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
-        let (modules, who) = (self.clone(), who.to_owned());
+        self.record_install(existing.as_deref(), &staged, &who);
+        let message = with_signer("the package is checked; it is tried next", staged.signed_by.as_ref());
+        self.show(&name, ModuleState::Validating, &message, 20);
+        let modules = self.clone();
         let outcome = self.tasks.spawn(async move {
             let outcome = Box::pin(modules.install_claimed(&claim, existing, staged)).await;
             if let Err(error) = &outcome {
@@ -80,6 +97,19 @@ impl Modules {
             outcome
         });
         Ok(Installing { name, outcome })
+    }
+
+    fn record_install(&self, existing: Option<&Slot>, staged: &Staged, who: &str) {
+        let manifest = &staged.manifest;
+        let signer = signer_of_record(staged.signed_by.as_ref());
+        let detail = format!("{} {}, {signer}", manifest.name, manifest.version);
+        let installed = existing.map(Slot::record).filter(|record| record.state != ModuleState::AwaitingConsent);
+        match installed.filter(|record| manifest.version.cmp_precedence(&record.version).is_lt()) {
+            Some(ModuleRecord { version, .. }) => {
+                self.parts.api.record("module_downgrade", who, &format!("{detail}, after {version}"));
+            }
+            None => self.parts.api.record("module_install", who, &detail),
+        }
     }
 
     /// Follows what happens to a module.
@@ -121,7 +151,8 @@ impl Modules {
         if manifest.runtime_with(has_main_py) == Runtime::Oci {
             warnings.extend(self.check_image(&upload).await?);
         }
-        Ok(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None })
+        let allow_downgrade = false;
+        Ok(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report: None, allow_downgrade })
     }
 
     async fn install_claimed(
@@ -131,8 +162,10 @@ impl Modules {
         mut staged: Staged,
     ) -> Result<Installed, ApiError> {
         self.show(&claim.name, ModuleState::Validating, "the package runs once in a throw-away container", 40);
+        drop(self.pruning.lock().await);
         let tried = self.try_out(&staged, claim.uid).await;
         if tried.is_err() {
+            self.end_of_trial(&claim.name);
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
@@ -140,6 +173,7 @@ impl Modules {
         self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
         let mut live = slot.live.lock().await;
+        self.end_of_trial(&claim.name);
         // Decided by what it is now: while the package was tried, a person may have consented or removed it.
         let record = slot.record();
         if live.removed {
@@ -147,10 +181,13 @@ impl Modules {
             return self.install_new(staged, claim.uid).await;
         }
         self.check_publisher(Some(&record), staged.signed_by.as_ref())?;
-        check_against(Some(&record), &staged.manifest)?;
+        check_against(Some(&record), &staged)?;
         self.check_dependencies(&staged.manifest)?;
         if record.state == ModuleState::AwaitingConsent && live.active.is_none() {
-            // It was never granted anything, so the later upload replaces it.
+            // It was never granted anything, so the later upload replaces it. Stored first: what is cut or fails from
+            // here on is finished like a removal, and half a module never waits for consent.
+            let going = ModuleRecord { state: ModuleState::Validating, wanted: false, ..record };
+            self.store(&slot, going, Vec::new()).await?;
             self.erase(&slot, &mut live).await?;
             drop(live);
             return self.install_new(staged, claim.uid).await;
@@ -164,7 +201,7 @@ impl Modules {
             Some(slot) => {
                 // Held, so that an image that is being made for another version does not go.
                 let _live = slot.live.lock().await;
-                self.parts.sandbox.prune_images(name, &slot.record().version).await
+                self.prune_images(name, &slot.record().version).await
             }
             None => self.parts.sandbox.purge(name).await,
         };
@@ -223,31 +260,7 @@ impl Modules {
     }
 
     fn new_record(&self, staged: &Staged, uid: u32) -> Result<ModuleRecord, ApiError> {
-        let manifest = &staged.manifest;
-        let mut record = ModuleRecord {
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
-            module_type: manifest.module_type,
-            runtime_mode: manifest.runtime_mode,
-            manifest: staged.manifest_text.clone(),
-            has_main_py: staged.has_main_py,
-            signed_by: staged.signed_by.clone(),
-            state: ModuleState::Validating,
-            error: None,
-            port: manifest.port,
-            uid,
-            wanted: true,
-            webhook_secret: Vec::new(),
-            token: None,
-            granted: Value::Null,
-            installed_at: Timestamp::now(),
-            started_at: None,
-            report: staged.report.clone(),
-            crashes: Vec::new(),
-            previous: None,
-            on_probation: false,
-            last_update: None,
-        };
+        let mut record = staged.record(uid);
         let secret = token::new_webhook_secret()?;
         let sealed = self.parts.sealer.seal(&secret_context(&record), secret.expose().as_bytes());
         record.webhook_secret = sealed.map_err(ApiError::internal)?;
@@ -268,6 +281,7 @@ pub(super) fn installed(record: &ModuleRecord, adds: Option<Value>) -> Installed
         adds,
         version: record.version.clone(),
         report: record.report.clone(),
+        signed_by: record.signed_by.clone(),
     }
 }
 

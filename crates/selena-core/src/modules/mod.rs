@@ -55,10 +55,9 @@ use crate::{
     transact::{read, write},
 };
 
-pub use install::{Installed, Installing};
+pub use install::{InstallOrder, Installed, Installing};
 pub use progress::Progress;
 pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
-pub(crate) use rights::provider_rights;
 pub use score::ScorePoint;
 pub use staging::Upload;
 
@@ -130,6 +129,8 @@ pub struct Modules {
     untidy: Mutex<BTreeSet<ModuleName>>,
     /// Held while what runs is compared with what is stored.
     reconciling: tokio::sync::Mutex<()>,
+    /// Held while images are removed.
+    pruning: tokio::sync::Mutex<()>,
     progress: Progresses,
     exits: Exits,
     device_holds: Arc<DeviceHolds>,
@@ -156,6 +157,7 @@ impl Modules {
             claims: Mutex::default(),
             untidy: Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
+            pruning: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
             exits: Exits::default(),
             device_holds: Arc::default(),
@@ -198,18 +200,19 @@ impl Modules {
         Ok(self.slot(name)?.record())
     }
 
-    /// One module as `GET /modules/{name}` shows it, with what it did not receive.
+    /// One module as `GET /modules/{name}` shows it, with what it did not receive; also one that is being tried before
+    /// its first install, so that whoever was told `VALIDATING` finds it.
     ///
     /// # Errors
     /// [`ApiError::NotFound`].
     pub fn details(&self, name: &ModuleName) -> Result<Value, ApiError> {
-        let record = self.record(name)?;
+        let record = self.record(name).or_else(|error| self.first_install(name).ok_or(error))?;
         let mut details = record.details();
-        details["publisher"] = self.publishers.shown(record.signed_by.as_ref());
+        details["publisher"] = self.publisher(record.signed_by.as_ref());
         let undelivered = self.parts.api.subscriptions().undelivered_of(name);
         details["dropped_events"] = json!(undelivered.dropped());
         details["dead_letters"] = json!(undelivered.dead_letters());
-        details["devices"] = self.device_states(name)?;
+        details["devices"] = self.device_states(&record);
         Ok(details)
     }
 

@@ -6,7 +6,7 @@ use selena_types::{ModuleName, ModuleState};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::ModuleRecord;
+use super::{ModuleRecord, signer::with_signer};
 
 /// Most names whose progress is remembered.
 const MAX_NAMES: usize = 256;
@@ -32,6 +32,7 @@ impl Progress {
             ModuleState::AwaitingConsent => "a person has to grant what it asks for".to_owned(),
             other => other.as_str().to_lowercase(),
         });
+        let message = with_signer(&message, record.signed_by.as_ref());
         let progress = if record.state == ModuleState::Validating { 50 } else { 100 };
         Self { status: record.state, message, progress }
     }

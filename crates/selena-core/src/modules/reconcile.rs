@@ -105,7 +105,7 @@ impl Modules {
                 Ok(slot) => {
                     // Held, so that an image that is being made for another version does not go.
                     let _live = slot.live.lock().await;
-                    self.parts.sandbox.prune_images(&name, &slot.record().version).await
+                    self.prune_images(&name, &slot.record().version).await
                 }
                 Err(_not_installed) => {
                     let Some(_claim) = self.claim_name(&name) else { continue };

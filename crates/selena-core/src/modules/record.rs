@@ -149,7 +149,9 @@ pub struct TrialReport {
 }
 
 impl ModuleRecord {
-    /// The module as `GET /modules` lists it (protocol, section 11).
+    /// The module as `GET /modules` lists it: the very fields of section 11, which are older clients' and of which nobody
+    /// knows how strictly those read them. So that a module is unsigned is not here: `GET /modules/{name}` and
+    /// `GET /publishers` say it, from which `selenactl module list` has its column.
     #[must_use]
     pub fn summary(&self) -> Value {
         serde_json::json!({

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// Everything a manifest asks for, as it is stored once it is granted.
 pub(super) fn asked(manifest: &Manifest) -> Value {
-    let oauth: Map<_, _> =
-        manifest.oauth.iter().map(|(name, provider)| (name.clone(), provider_rights(provider))).collect();
+    let oauth: Map<_, _> = manifest.oauth.iter().map(|(name, provider)| (name.clone(), provider.rights())).collect();
     json!({
         "permissions": manifest.permissions,
         "egress": manifest.egress.iter().map(egress).collect::<Vec<_>>(),
@@ -15,11 +14,12 @@ pub(super) fn asked(manifest: &Manifest) -> Value {
     })
 }
 
-/// What a person has to grant before a first start, if anything: `{"permissions","egress","devices","oauth_hosts"}`.
+/// What a person has to grant before a first start, if anything: `{"permissions","egress","devices","oauth_hosts"}`, and
+/// `oauth` if there are providers: by name, all of each that is granted, so that nothing is that was not shown.
 pub(super) fn needed_at_first(manifest: &Manifest) -> Option<Value> {
     let permissions = manifest.permissions.iter().copied().filter(|permission| permission.needs_consent()).collect();
-    let hosts = manifest.oauth.values().flat_map(hosts).collect();
-    shown(permissions, manifest.egress.iter().map(egress).collect(), manifest.devices.clone(), hosts)
+    let egress = manifest.egress.iter().map(egress).collect();
+    shown(permissions, egress, manifest.devices.clone(), &manifest.oauth.iter().collect::<Vec<_>>())
 }
 
 /// What a person has to grant before an update, if anything: all that goes beyond what was granted.
@@ -28,19 +28,24 @@ pub(super) fn added(granted: &Value, manifest: &Manifest) -> Option<Value> {
     let permissions = manifest.permissions.iter().copied().filter(|permission| !had("permissions", &json!(permission)));
     let egress = manifest.egress.iter().map(egress).filter(|rule| !had("egress", rule));
     let devices = manifest.devices.iter().filter(|device| !had("devices", &json!(device))).cloned();
-    let changed = manifest.oauth.iter().filter(|(name, provider)| granted["oauth"][*name] != provider_rights(provider));
-    let hosts = changed.flat_map(|(_, provider)| hosts(provider)).collect();
-    shown(permissions.collect(), egress.collect(), devices.collect(), hosts)
+    let changed = manifest.oauth.iter().filter(|(name, provider)| granted["oauth"][*name] != provider.rights());
+    shown(permissions.collect(), egress.collect(), devices.collect(), &changed.collect::<Vec<_>>())
 }
 
 fn shown(
     permissions: Vec<Permission>,
     egress: Vec<Value>,
     devices: Vec<String>,
-    oauth_hosts: Vec<String>,
+    providers: &[(&String, &OAuthProvider)],
 ) -> Option<Value> {
-    let nothing = permissions.is_empty() && egress.is_empty() && devices.is_empty() && oauth_hosts.is_empty();
-    let adds = json!({ "permissions": permissions, "egress": egress, "devices": devices, "oauth_hosts": oauth_hosts });
+    let nothing = permissions.is_empty() && egress.is_empty() && devices.is_empty() && providers.is_empty();
+    let oauth_hosts: Vec<_> = providers.iter().flat_map(|(_, provider)| provider.hosts()).collect();
+    let mut adds =
+        json!({ "permissions": permissions, "egress": egress, "devices": devices, "oauth_hosts": oauth_hosts });
+    if !providers.is_empty() {
+        let rights = providers.iter().map(|(name, provider)| ((*name).clone(), provider.rights()));
+        adds["oauth"] = rights.collect::<Map<_, _>>().into();
+    }
     (!nothing).then_some(adds)
 }
 
@@ -57,29 +62,6 @@ fn egress(rule: &EgressRule) -> Value {
         shown["lan"] = json!(true);
     }
     shown
-}
-
-/// All of a provider that decides where tokens come from and go to.
-pub(crate) fn provider_rights(provider: &OAuthProvider) -> Value {
-    json!({
-        "device_authorization_url": provider.device_authorization_url,
-        "token_url": provider.token_url,
-        "revocation_url": provider.revocation_url,
-        "client_id": provider.client_id,
-        "scopes": provider.scopes,
-        "api_hosts": provider.api_hosts,
-    })
-}
-
-/// The hosts a provider's tokens come from and go to.
-fn hosts(provider: &OAuthProvider) -> Vec<String> {
-    let urls = [Some(&provider.device_authorization_url), Some(&provider.token_url), provider.revocation_url.as_ref()];
-    let authority = |url: &String| url.strip_prefix("https://")?.split(['/', '?']).next().map(str::to_owned);
-    let mut hosts = provider.api_hosts.clone();
-    hosts.extend(urls.into_iter().flatten().filter_map(authority));
-    hosts.sort();
-    hosts.dedup();
-    hosts
 }
 
 #[cfg(test)]
@@ -129,6 +111,45 @@ mod tests {
             assert_eq!(granted_egress(&granted, &house), [], "{granted}");
         }
         assert_eq!(granted_egress(&asked(&outside), &manifest(&json!({}))), [], "the manifest of this run names none");
+    }
+
+    fn with_provider(change: Value) -> Manifest {
+        let mut provider = json!({
+            "device_authorization_url": "https://login.example.com/device",
+            "token_url": "https://login.example.com/token",
+            "client_id": "lamps",
+            "scopes": ["read"],
+            "api_hosts": ["api.example.com"],
+        });
+        for (key, value) in change.as_object().expect("an object") {
+            provider[key] = value.clone();
+        }
+        manifest(&json!({ "permissions": ["secrets.oauth"], "oauth": { "acme": provider } }))
+    }
+
+    #[test]
+    fn all_of_a_provider_that_is_granted_is_shown() {
+        let first = with_provider(json!({}));
+        let adds = needed_at_first(&first).expect("a provider needs a person");
+        assert_eq!(adds["oauth"], asked(&first)["oauth"], "what is stored as granted is what was shown");
+        assert_eq!(adds["oauth_hosts"], json!(["api.example.com", "login.example.com"]));
+        for (field, value) in [
+            ("client_id", json!("another")),
+            ("scopes", json!(["read", "write"])),
+            ("token_url", json!("https://login.example.com/other")),
+            ("device_authorization_url", json!("https://device.example.com/")),
+            ("revocation_url", json!("https://login.example.com/revoke")),
+            ("api_hosts", json!(["api.example.com", "evil.example.com"])),
+        ] {
+            let second = with_provider(json!({ field: value }));
+            let adds = added(&asked(&first), &second).expect("a changed provider needs a person");
+            assert_eq!(adds["oauth"]["acme"][field], value, "what changed is shown");
+            assert_eq!(adds["oauth"], asked(&second)["oauth"]);
+            assert_eq!(added(&asked(&second), &second), None, "and granted once");
+        }
+        let secret = with_provider(json!({ "client_secret": "s3cret" }));
+        assert_eq!(added(&asked(&first), &secret), None, "where tokens come from and go to did not change");
+        assert_eq!(needed_at_first(&with_egress(false)).expect("egress").get("oauth"), None, "only if there is one");
     }
 
     #[test]

@@ -11,11 +11,30 @@ use crate::{
     publishers::{PublisherKey, Publishers},
 };
 
+/// Said of what nobody signed, for ever and wherever people are told of it.
+const UNSIGNED: &str = "UNSIGNED: nobody vouches for where it comes from";
+
+/// What people are told of a package, which says so if nobody signed it.
+pub(super) fn with_signer(text: &str, signed_by: Option<&KeyId>) -> String {
+    if signed_by.is_some() { text.to_owned() } else { format!("{text}; {UNSIGNED}") }
+}
+
+/// Who made a package, for the audit log.
+pub(super) fn signer_of_record(signed_by: Option<&KeyId>) -> String {
+    signed_by.map_or_else(|| "UNSIGNED".to_owned(), |key| format!("signed with key {key}"))
+}
+
 impl Modules {
     /// The publishers this hub knows.
     #[must_use]
     pub fn publishers(&self) -> &Publishers {
         &self.publishers
+    }
+
+    /// Who made what a key signed, as `GET /modules/{name}` shows it: `{"signed","name","key_id","trust","revoked"}`.
+    #[must_use]
+    pub fn publisher(&self, signed_by: Option<&KeyId>) -> Value {
+        self.publishers.shown(signed_by)
     }
 
     /// Every publisher's key with the modules it signed, as `GET /publishers` lists it.

@@ -10,21 +10,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
 use selena_killpoints::point;
 use selena_signature::{KeyId, PackageSignature};
-use selena_types::{Manifest, ModuleName, Problem};
+use selena_types::{Manifest, ModuleName, ModuleState, Problem};
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Modules, TrialReport,
+    ModuleRecord, Modules, TrialReport,
     slot::{Live, Slot},
 };
 use crate::ApiError;
 
 /// What the trial of an update saw that waits for a person.
 const REPORT: &str = "report.json";
+/// Says of an update that waits for a person that its version may be lower than the one that runs.
+const MAY_BE_LOWER: &str = "allow-downgrade";
 
 /// An upload that arrives. Its directory is removed when it is dropped.
 #[derive(Debug)]
@@ -81,6 +85,8 @@ pub(super) struct Staged {
     pub(super) warnings: Vec<Problem>,
     /// What its trial saw, once it was tried.
     pub(super) report: Option<TrialReport>,
+    /// Whether a person said that its version may be lower than the one that is installed (fault M05).
+    pub(super) allow_downgrade: bool,
 }
 
 impl Staged {
@@ -91,6 +97,35 @@ impl Staged {
     /// Whether it bears the signature of a publisher that this hub knows; a package with one is refused so far.
     pub(super) fn is_signed(&self) -> bool {
         self.signed_by.is_some()
+    }
+
+    /// The module that it becomes by a first install: nothing is granted yet, and it has no secret.
+    pub(super) fn record(&self, uid: u32) -> ModuleRecord {
+        let manifest = &self.manifest;
+        ModuleRecord {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            module_type: manifest.module_type,
+            runtime_mode: manifest.runtime_mode,
+            manifest: self.manifest_text.clone(),
+            has_main_py: self.has_main_py,
+            signed_by: self.signed_by.clone(),
+            state: ModuleState::Validating,
+            error: None,
+            port: manifest.port,
+            uid,
+            wanted: true,
+            webhook_secret: Vec::new(),
+            token: None,
+            granted: Value::Null,
+            installed_at: Timestamp::now(),
+            started_at: None,
+            report: self.report.clone(),
+            crashes: Vec::new(),
+            previous: None,
+            on_probation: false,
+            last_update: None,
+        }
     }
 
     pub(super) fn trial_data(&self) -> PathBuf {
@@ -151,11 +186,15 @@ impl Modules {
     pub(super) async fn set_waiting(&self, mut staged: Staged) -> Result<Staged, ApiError> {
         let (from, to) = (staged.package_dir(), self.pending_dir(&staged.manifest.name));
         let (dir, report) = (to.clone(), serde_json::json!(staged.report).to_string());
+        let allow_downgrade = staged.allow_downgrade;
         blocking(move || {
             remove_all(&to)?;
             fs::create_dir_all(&to)?;
             fs::write(to.join(REPORT), report)?;
             fs::File::open(to.join(REPORT))?.sync_all()?;
+            if allow_downgrade {
+                fs::File::create(to.join(MAY_BE_LOWER))?.sync_all()?;
+            }
             move_durably(&from, &to.join("package"))
         })
         .await?;
@@ -185,7 +224,8 @@ impl Modules {
         let (manifest, warnings) = (parsed.manifest, parsed.warnings);
         let report =
             fs::read(upload.dir.join(REPORT)).ok().and_then(|text| serde_json::from_slice(&text).ok()).flatten();
-        Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report })
+        let allow_downgrade = upload.dir.join(MAY_BE_LOWER).exists();
+        Some(Staged { upload, manifest, manifest_text, has_main_py, signed_by, warnings, report, allow_downgrade })
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     aside::Shelf,
     install::installed,
     rights,
+    signer::with_signer,
     slot::{Live, Slot},
     staging::{Staged, blocking},
 };
@@ -45,18 +46,15 @@ impl Modules {
             return self.switch_to(slot, live, &staged).await;
         };
         let (version, report) = (staged.manifest.version.clone(), staged.report.clone());
-        self.show(
-            &record.name,
-            ModuleState::AwaitingConsent,
-            "a person has to grant what the new version asks for",
-            100,
-        );
+        let signed_by = staged.signed_by.clone();
+        let message = with_signer("a person has to grant what the new version asks for", signed_by.as_ref());
+        self.show(&record.name, ModuleState::AwaitingConsent, &message, 100);
         let (port, devices) = (staged.manifest.port, staged.manifest.devices.clone());
         live.waiting = Some(self.set_waiting(staged).await?);
         slot.set_waiting_port(port);
         slot.set_waiting_devices(devices);
         let status = ModuleState::AwaitingConsent;
-        Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version, report })
+        Ok(Installed { name: record.name, status, port: record.port, adds: Some(adds), version, report, signed_by })
     }
 
     /// Puts a staged version in the place of the one that is there. The module's lock is held.
@@ -83,7 +81,9 @@ impl Modules {
             last_update: Some(LastUpdate::new(&old.version, &manifest.version, None)),
             ..old.clone()
         };
-        let newcomer = Newcomer { record, manifest: manifest.clone(), staged: Some(staged), reason: None };
+        let is_downgrade = manifest.version.cmp_precedence(&old.version).is_lt();
+        let reason = is_downgrade.then(|| format!("a person allowed the lower version, after {}", old.version));
+        let newcomer = Newcomer { record, manifest: manifest.clone(), staged: Some(staged), reason };
         self.switch(slot, live, old, newcomer).await
     }
 
@@ -236,7 +236,7 @@ impl Modules {
     /// Removes the images of the versions that do not run: one may have some hundred MiB. That of the version before
     /// is made anew from its package when it comes back.
     async fn drop_images(&self, name: &ModuleName, keep: &semver::Version) {
-        if let Err(error) = self.parts.sandbox.prune_images(name, keep).await {
+        if let Err(error) = self.prune_images(name, keep).await {
             tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed");
         }
     }

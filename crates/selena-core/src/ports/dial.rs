@@ -3,10 +3,13 @@
 use std::{fmt, os::fd::OwnedFd};
 
 use futures_util::future::BoxFuture;
+use selena_types::ModuleName;
 
 /// A place to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DialTarget {
+    /// The module it is for: names that nobody answers hold up its own connections and no other module's.
+    pub module: ModuleName,
     /// A DNS name without a dot at its end, or an IP address without brackets.
     pub host: String,
     /// The port.

@@ -262,8 +262,8 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
     /// Removes all the engine has of a module: containers and images.
     fn purge(&self, module: &ModuleName) -> BoxFuture<'_, Result<(), SandboxError>>;
 
-    /// Removes the images of a module's other versions.
-    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>>;
+    /// Removes the images of a module, but for those of these versions.
+    fn prune_images(&self, module: &ModuleName, keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>>;
 
     /// All containers of this hub, running or not.
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>>;

@@ -282,10 +282,15 @@ const fn install() -> Described {
             (202, "It goes on, or waits for a person's consent.", Some(Json("Awaiting"))),
         ],
     )
+    .query(&[(
+        "allow_downgrade",
+        "boolean",
+        "Whether the version may be lower than the one that is installed; only a person and the development token may.",
+    )])
     .errors(&[
         (400, "Its trial failed, or it did not become healthy."),
         (408, "The package did not arrive whole."),
-        (409, "It does not go with what is installed."),
+        (409, "It does not go with what is installed: another publisher or type, or no higher version."),
         (413, "The package is too large."),
         (422, "The package breaks a rule."),
         (503, "The container engine does not answer."),

@@ -2,7 +2,11 @@
 
 use std::sync::LazyLock;
 
-use super::{Staging, Zip, forge::deflate, refused, taken};
+use super::{
+    Staging, Zip,
+    forge::{MANIFEST, deflate},
+    refused, taken,
+};
 
 /// 100 MB of zeros, deflated to 97 kB or a little more.
 static ZEROS: LazyLock<Vec<u8>> = LazyLock::new(|| deflate(&vec![0; 100_000_000]));
@@ -33,6 +37,13 @@ fn z12_all_files_together_are_limited() {
         })
     };
     refused("201 MiB", &pack(201).build(), "zip_size");
+    // With the manifest they are the limit to the byte.
+    let rest = |more: usize| (1 << 20) - MANIFEST.len() + more;
+    refused("one byte more than 200 MiB", &pack(199).file("rest", &vec![7; rest(1)]).build(), "zip_size");
+    let staging = Staging::new();
+    let unpacked = staging.unpack(&pack(199).file("rest", &vec![7; rest(0)]).build()).unwrap();
+    assert_eq!(unpacked.files.len(), 201, "200 MiB are taken");
+    drop(staging);
     refused("one of 2 GiB", &pack(1).both(|header| header.size = 1 << 31).build(), "zip_size");
 }
 
@@ -42,7 +53,17 @@ fn z13_a_bomb_by_ratio_is_refused() {
     refused("ratio 1,000", &Zip::new().packed(b"a", ZEROS.clone(), 8, crc, 100_000_000).build(), "zip_ratio");
     let two_mib = Zip::new().deflated("a", &vec![0; 2 * 1024 * 1024]);
     refused("2 MiB of zeros", &two_mib.build(), "zip_ratio");
+    refused("1 MiB and one byte of zeros", &Zip::new().deflated("a", &vec![0; (1 << 20) + 1]).build(), "zip_ratio");
     taken("1 MiB of zeros", &Zip::new().deflated("a", &vec![0; 1024 * 1024]).build(), &["a"]);
+}
+
+#[test]
+fn z13_the_ratio_is_a_hundred_and_not_less() {
+    let packed = deflate(&(0..20_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+    let declared = |size: usize| Zip::new().packed(b"a", packed.clone(), 8, 0, size.try_into().unwrap()).build();
+    assert!(packed.len() * 100 > 1 << 20, "the ratio counts");
+    refused("a hundred and a little", &declared(packed.len() * 100 + 1), "zip_ratio");
+    refused("a hundred, which is a lie of another kind", &declared(packed.len() * 100), "zip_mismatch");
 }
 
 #[test]
@@ -107,6 +128,9 @@ fn m14_a_signature_that_cannot_be_read_is_not_taken_for_none() {
         &Zip::new().file("SIGNATURE.json", &vec![b' '; (1 << 20) + 1]).build(),
         "manifest_signature",
     );
+    let largest = Zip::new().file("SIGNATURE.json", &vec![b' '; 1 << 20]).build();
+    let signature = Staging::new().unpack(&largest).unwrap().signature;
+    assert_eq!(signature.map(|text| text.len()), Some(1 << 20), "1 MiB is given to who checks it");
     refused("a directory", &Zip::new().directory("SIGNATURE.json/").build(), "manifest_signature");
     refused("twice", &Zip::new().file("SIGNATURE.json", b"1").file("SIGNATURE.json", b"2").build(), "zip_duplicate");
     refused(

@@ -15,8 +15,10 @@ use super::{Staging, Zip};
 fn z26_a_package_over_50_mib_is_refused_unread() {
     let staging = Staging::new();
     let file = tempfile::tempfile().unwrap();
-    file.set_len(51 * 1024 * 1024).unwrap();
-    assert_eq!(staging.unpack_file(&file).unwrap_err().code(), "zip_size");
+    for (bytes, code) in [(51 << 20, "zip_size"), ((50 << 20) + 1, "zip_size"), (50 << 20, "zip_corrupt")] {
+        file.set_len(bytes).unwrap();
+        assert_eq!(staging.unpack_file(&file).unwrap_err().code(), code, "{bytes} bytes of nothing");
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::{
     time::Duration,
 };
 
+use selena_core::egress::Place;
 use selena_types::EgressRule;
+use selena_vault::GuardedDial;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,9 +20,10 @@ use tokio::{
 use crate::{
     dns::{
         Record::{A, Aaaa},
-        Said::{NoSuchName, Records},
+        Said::{NoSuchName, Nothing, Records},
     },
     hub::Hub,
+    proxy::until,
     world::{OWN_V4, Site, World, in_a_world, raw},
 };
 
@@ -277,6 +280,36 @@ fn one_tunnel_too_many_is_refused_until_another_one_ends() {
         let freed =
             async { while !ask(proxy, &connect_to("api.example.com:443")).await.1.starts_with("HTTP/1.1 200") {} };
         timeout(PATIENCE, freed).await.expect("the place of a tunnel that ended is free");
+    });
+}
+
+#[test]
+fn u19_names_that_nobody_answers_hold_up_the_module_that_asks_for_them_and_no_other() {
+    /// More than are resolved for all modules at once.
+    const MANY: usize = 600;
+    in_a_world(|world| async move {
+        let hub = Hub::without_secrets().await;
+        world.publish_site(HOST, echo("hello"));
+        let dial = Arc::new(GuardedDial::default());
+        let greedy = Arc::new(hub.gate("greedy", vec![rule("*.void.example.com", 443, false)], &dial));
+        let name = |number: usize| format!("n{number}.void.example.com");
+        (0..MANY).for_each(|number| world.dns.set(&name(number), |_| Nothing));
+        let opens: Vec<_> = (0..MANY)
+            .map(|number| {
+                let (gate, place) = (greedy.clone(), Place::parse(&format!("{}:443", name(number))).unwrap());
+                tokio::spawn(async move { gate.open(&place).await })
+            })
+            .collect();
+        until("some are asked for", || world.dns.names().len() >= 4).await;
+        let patient = hub.gate("patient", vec![rule(HOST, 443, false)], &dial);
+        let place = Place::parse("api.example.com:443").unwrap();
+        for _ in 0..20 {
+            let opened = timeout(Duration::from_secs(4), patient.open(&place)).await.expect("it is not held up");
+            opened.expect("it is connected");
+        }
+        assert_eq!(world.dns.names().iter().filter(|asked| asked.contains("void")).count(), 4, "the others wait");
+        assert!(opens.iter().all(|open| !open.is_finished()), "all of them still wait for an answer");
+        opens.iter().for_each(tokio::task::JoinHandle::abort);
     });
 }
 

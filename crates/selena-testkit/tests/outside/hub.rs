@@ -112,8 +112,13 @@ impl Hub {
     pub(crate) fn egress(&self, rules: Vec<EgressRule>) -> (SocketAddr, Arc<dyn ServedListener>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let gate = EgressGate::new(self.api.clone(), run("lamp"), rules, Arc::new(GuardedDial::default()));
+        let gate = self.gate("lamp", rules, &Arc::new(GuardedDial::default()));
         (address, Server.serve_egress(listener.into(), gate).unwrap())
+    }
+
+    /// The door outside of a module.
+    pub(crate) fn gate(&self, module: &str, rules: Vec<EgressRule>, dial: &Arc<GuardedDial>) -> EgressGate {
+        EgressGate::new(self.api.clone(), run(module), rules, dial.clone())
     }
 
     /// A module's request, past its listener.

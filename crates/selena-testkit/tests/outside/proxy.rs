@@ -281,7 +281,7 @@ fn u20_a_module_that_does_not_wait_for_the_answer_leaves_a_record_too() {
 }
 
 /// Waits for what other tasks bring about.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {
             tokio::task::yield_now().await;

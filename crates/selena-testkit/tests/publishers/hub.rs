@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use selena_core::{
-    Api, Development, HubInfo, KeyId, ModuleRecord, Modules, ModulesConfig, ModulesParts,
+    Api, Development, HubInfo, InstallOrder, KeyId, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     identity::RequestLimits,
     ports::{
         ImageProgram, Job, ListenerHost, ModuleCalls, PackageError, PackageReader, RunId, Sandbox, Store, StoreError,
@@ -87,9 +87,15 @@ impl Hub {
 
     /// What becomes of a package: the code and the text of its refusal. One that is taken fails at its trial.
     pub(crate) async fn install(&self, zip: &[u8]) -> (String, String) {
+        self.install_as(zip, false).await
+    }
+
+    /// The same, where a person may have said that the version may be lower.
+    pub(crate) async fn install_as(&self, zip: &[u8], allow_downgrade: bool) -> (String, String) {
         let upload = self.modules.new_upload().await.expect("a place");
         std::fs::write(upload.zip_path(), zip).expect("written");
-        let outcome = match self.modules.install(upload, "uid 0", true).await {
+        let order = InstallOrder { who: "uid 0".to_owned(), watched: true, allow_downgrade };
+        let outcome = match self.modules.install(upload, order).await {
             Ok(installing) => installing.outcome().await.map(|_| ()),
             Err(error) => Err(error),
         };

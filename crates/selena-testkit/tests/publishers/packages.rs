@@ -117,6 +117,41 @@ async fn m04_after_a_revocation_a_person_names_the_key_that_goes_on() {
 }
 
 #[tokio::test]
+async fn m05_a_lower_version_is_taken_only_on_a_persons_word_and_from_the_same_publisher() {
+    let (hub, ours, other) = (Hub::start().await, key(), key());
+    let id = hub.add("Lamps", &ours).await;
+    hub.add("Others", &other).await;
+    let hub = hub.with_module(&Package::new("2.0.0"), Some(id)).await;
+    let lower = Package::new("1.9.0").signed(&ours).zip();
+    let (code, text) = hub.install(&lower).await;
+    assert_eq!(code, "manifest_version");
+    assert!(text.contains("2.0.0") && text.contains("--allow-downgrade"), "it says how: {text}");
+    assert_eq!(hub.install_as(&lower, true).await.0, "container_error", "it is taken, and fails at its trial");
+    for (package, code) in [
+        (Package::new("2.0.0").signed(&ours), "manifest_version"),
+        (Package::new("2.0.0+again").signed(&ours), "manifest_version"),
+        (Package::new("1.9.0").signed(&other), "manifest_conflict"),
+        (Package::new("1.9.0"), "manifest_conflict"),
+        (Package::new("1.9.0").with("type", json!("UI")).signed(&ours), "manifest_conflict"),
+    ] {
+        assert_eq!(hub.install_as(&package.zip(), true).await.0, code, "{:?}", package.manifest);
+    }
+    hub.api.flush_audit();
+    let records = hub.api.audit_records(100).await.expect("read");
+    let told: Vec<_> = records.iter().filter(|record| record.event == "module_downgrade").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].detail.starts_with("lamp 1.9.0, signed with key ") && told[0].detail.ends_with(", after 2.0.0"));
+}
+
+#[tokio::test]
+async fn m05_prereleases_are_lower_than_their_release() {
+    let hub = Hub::start().await.with_module(&Package::new("1.0.0"), None).await;
+    assert_eq!(hub.install(&Package::new("1.0.0-rc.9").zip()).await.0, "manifest_version");
+    assert!(hub.takes(&Package::new("1.0.1-alpha").zip()).await);
+    assert_eq!(hub.install_as(&Package::new("1.0.0-rc.9").zip(), true).await.0, "container_error");
+}
+
+#[tokio::test]
 async fn a_module_says_who_made_it_and_that_its_key_was_revoked() {
     let (hub, ours) = (Hub::start().await, key());
     let id = hub.add("Lamps", &ours).await;

@@ -25,8 +25,11 @@ pub(super) enum HostError {
     /// An address of a home's network without `lan`.
     #[error("an address in a private range needs \"lan\": true")]
     Private,
-    /// An address that is never outside: loopback, multicast, reserved, or one in another one's clothes.
-    #[error("this address is loopback, multicast, reserved or wraps another one; it is never taken")]
+    /// An address that is never outside, nor in a home's network: what the hub would never connect to.
+    #[error(
+        "this address is loopback, link-local, shared by a provider's customers (100.64.0.0/10), multicast, reserved \
+         or wraps another one; the hub never connects to it, not with \"lan\": true either"
+    )]
     Special,
     /// An address where only a name will do.
     #[error("must be a DNS name, not an address")]
@@ -101,8 +104,8 @@ fn looks_like_number(label: &str) -> bool {
 
 fn check_address(address: IpAddr, lan: bool) -> Result<(), HostError> {
     let (private, special) = match address {
-        IpAddr::V4(address) => (is_private_v4(address), is_special_v4(address)),
-        IpAddr::V6(address) => (address.is_unique_local() || address.is_unicast_link_local(), !is_ordinary_v6(address)),
+        IpAddr::V4(address) => (address.is_private(), is_special_v4(address)),
+        IpAddr::V6(address) => (address.is_unique_local(), !is_ordinary_v6(address)),
     };
     match (private, special) {
         (true, _) if lan => Ok(()),
@@ -112,26 +115,24 @@ fn check_address(address: IpAddr, lan: bool) -> Result<(), HostError> {
     }
 }
 
-fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [a, b, ..] = address.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    address.is_private() || address.is_link_local() || shared
-}
-
 fn is_special_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
+    let shared = a == 100 && (64..128).contains(&b);
     let benchmark = a == 198 && (b == 18 || b == 19);
     let protocol_or_relay = [a, b, c] == [192, 0, 0] || [a, b, c] == [192, 88, 99];
-    a == 0 || a == 127 || a >= 224 || address.is_documentation() || benchmark || protocol_or_relay
+    let anycast = [[192, 31, 196], [192, 52, 193], [192, 175, 48]].contains(&[a, b, c]);
+    let reserved = a == 0 || a == 127 || a >= 224 || address.is_documentation() || address.is_link_local();
+    reserved || shared || benchmark || protocol_or_relay || anycast
 }
 
 /// Whether it is a global unicast address that holds no IPv4 address and is for no documentation.
 fn is_ordinary_v6(address: Ipv6Addr) -> bool {
-    let [first, second, ..] = address.segments();
+    let [first, second, third, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
     let protocol = first == 0x2001 && second < 0x0200;
     let documentation = (first == 0x2001 && second == 0x0db8) || (first == 0x3fff && second < 0x1000);
-    global && !protocol && !documentation && first != 0x2002
+    let anycast = [first, second, third] == [0x2620, 0x4f, 0x8000];
+    global && !protocol && !documentation && !anycast && first != 0x2002
 }
 
 /// Checks an `https` URL of at most 2048 bytes with a DNS name, without user, fragment and blanks.

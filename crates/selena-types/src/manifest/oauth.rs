@@ -2,11 +2,41 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::{
     OAuthProvider,
     hosts::{api_host, https_url},
     reader::{Fields, HOST, INVALID, Unknown},
 };
+
+impl OAuthProvider {
+    /// All of it that decides where tokens come from and go to, and what for: what a person grants (protocol, section 2,
+    /// "Consent"). The client's secret is no part of it.
+    #[must_use]
+    pub fn rights(&self) -> Value {
+        json!({
+            "device_authorization_url": self.device_authorization_url,
+            "token_url": self.token_url,
+            "revocation_url": self.revocation_url,
+            "client_id": self.client_id,
+            "scopes": self.scopes,
+            "api_hosts": self.api_hosts,
+        })
+    }
+
+    /// The hosts its tokens come from and go to, in order, each once; with the port if that is not 443.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let urls = [Some(&self.device_authorization_url), Some(&self.token_url), self.revocation_url.as_ref()];
+        let authority = |url: &String| url.strip_prefix("https://")?.split(['/', '?']).next().map(str::to_owned);
+        let mut hosts = self.api_hosts.clone();
+        hosts.extend(urls.into_iter().flatten().filter_map(authority));
+        hosts.sort();
+        hosts.dedup();
+        hosts
+    }
+}
 
 /// What a provider's object may hold.
 const FIELDS: [&str; 7] =

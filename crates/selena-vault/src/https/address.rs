@@ -268,4 +268,31 @@ mod tests {
         }
         assert!(Reach::Outside.refuses("192.168.1.5".parse().unwrap()).is_some());
     }
+
+    /// Whether a manifest may name the address, with `lan`.
+    fn may_be_named(address: IpAddr) -> bool {
+        let manifest = serde_json::json!({
+            "name": "lamp", "version": "1.0.0", "type": "DRIVER", "api_version": "1.0", "port": 8100,
+            "permissions": ["network.egress"],
+            "network": {"egress": [{"host": address, "port": 443, "protocol": "tcp", "lan": true}]},
+        });
+        let limits = selena_types::ResourceLimits { memory_mb: 1024, cpu: 2.0, data_mb: 1024 };
+        let core = "1.0.0".parse().unwrap();
+        selena_types::Manifest::parse(manifest.to_string().as_bytes(), &core, &limits).is_ok()
+    }
+
+    #[test]
+    fn m09_a_manifest_may_name_what_is_connected_to_and_no_other_address() {
+        let v4 = V4.iter().map(|(block, prefix, _)| (block.to_bits(), u32::MAX.checked_shr(*prefix).unwrap_or(0)));
+        let v4 =
+            v4.flat_map(|(first, rest)| [first.wrapping_sub(1), first, first | rest, (first | rest).wrapping_add(1)]);
+        let v6 = V6.iter().map(|(block, prefix, _)| (block.to_bits(), u128::MAX.checked_shr(*prefix).unwrap_or(0)));
+        let v6 =
+            v6.flat_map(|(first, rest)| [first.wrapping_sub(1), first, first | rest, (first | rest).wrapping_add(1)]);
+        let all = v4.map(|bits| IpAddr::V4(bits.into())).chain(v6.map(|bits| IpAddr::V6(bits.into())));
+        for address in all {
+            let is_reached = Reach::OutsideAndLan.refuses(address).is_none();
+            assert_eq!(may_be_named(address), is_reached, "{address}");
+        }
+    }
 }

@@ -28,6 +28,9 @@ use tls::Trust;
 /// In how many parts the time is cut for a host with several addresses: one that is silent does not use up all of it.
 const ATTEMPTS: u32 = 4;
 
+/// Most names of requests with tokens that are resolved at once.
+const MAX_LOOKUPS: usize = 64;
+
 /// The hub's one way to the world outside.
 #[derive(Debug)]
 pub struct GuardedHttps {
@@ -43,7 +46,7 @@ impl GuardedHttps {
     /// # Errors
     /// [`CaFileError`] if that file cannot be read, or holds something else.
     pub fn new(ca_file: Option<&Path>) -> Result<Self, CaFileError> {
-        Ok(Self { trust: Trust::new(ca_file)?, resolver: Resolver::default() })
+        Ok(Self { trust: Trust::new(ca_file)?, resolver: Resolver::new(MAX_LOOKUPS) })
     }
 
     async fn ask(&self, request: HttpsRequest, url: &HttpsUrl) -> Result<HttpsAnswer, HttpsError> {

@@ -14,22 +14,25 @@ use super::address::Reach;
 
 /// Most addresses of an answer that are looked at; what is not looked at is not connected to.
 const MAX_ADDRESSES: usize = 100;
-/// Most names that are resolved at once: the system's resolver holds a thread for each, longer than any deadline.
-const MAX_LOOKUPS: usize = 64;
 
-/// The system's resolver, behind the checks.
-#[derive(Debug)]
+/// The system's resolver, behind the checks. Clones share their lookups.
+#[derive(Clone, Debug)]
 pub(super) struct Resolver {
     lookups: Arc<Semaphore>,
 }
 
-impl Default for Resolver {
-    fn default() -> Self {
-        Self { lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)) }
-    }
-}
-
 impl Resolver {
+    /// Resolves so many names at once, and lets others wait: the system's resolver holds a thread for each, longer than
+    /// any deadline.
+    pub(super) fn new(max_lookups: usize) -> Self {
+        Self { lookups: Arc::new(Semaphore::new(max_lookups)) }
+    }
+
+    /// Whether a clone is held, or a lookup goes on, of whomever it was for.
+    pub(super) fn is_used(&self) -> bool {
+        Arc::strong_count(&self.lookups) > 1
+    }
+
     /// The addresses of a host, a DNS name or an address itself, all of them within reach. A single one that is not refuses
     /// them all (U10): whoever mixes them means to get past a check, or has a network of which nobody can say where a
     /// packet goes.

@@ -68,6 +68,12 @@ pub(crate) enum ModuleCommand {
         /// The package.
         #[arg(value_name = "FILE.zip")]
         file: PathBuf,
+        /// Take a lower version than the one that is installed, too.
+        ///
+        /// It is an update like others: it is tried first, and if it fails the installed version is back with its data.
+        /// An older version may not be able to read what a newer one stored.
+        #[arg(long)]
+        allow_downgrade: bool,
     },
     /// List the installed modules.
     List,

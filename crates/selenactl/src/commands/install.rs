@@ -22,9 +22,15 @@ use crate::{
 pub(super) const RESPOND_ASYNC: [(HeaderName, &str); 1] = [(HeaderName::from_static("prefer"), "respond-async")];
 
 /// Sends a package and follows it until it runs, failed, or waits for a person.
-pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+pub(super) async fn install(
+    file: PathBuf,
+    allow_downgrade: bool,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<Outcome, CtlError> {
     let package = tokio::fs::read(&file).await.map_err(|source| CtlError::File { file, source })?;
-    let answer = client.send(Method::POST, "/modules/install", Body::Zip(package), &RESPOND_ASYNC).await?;
+    let path = if allow_downgrade { "/modules/install?allow_downgrade=true" } else { "/modules/install" };
+    let answer = client.send(Method::POST, path, Body::Zip(package), &RESPOND_ASYNC).await?;
     let name = answer.body["name"].as_str().and_then(|name| ModuleName::new(name).ok());
     let name = name.ok_or_else(|| CallError::Malformed("it names no module".to_owned()))?;
     let mut last = reached(&name, answer, client, screen).await?;
@@ -39,8 +45,8 @@ pub(super) async fn install(file: PathBuf, client: &Client, screen: &mut Screen)
     if stands {
         screen.people(|screen| report::lines(&last["report"]).iter().try_for_each(|line| screen.line(line)))?;
     }
-    // What failed may be gone, and then nobody made it.
-    if outcome != Outcome::Failed && module.is_none() {
+    // What failed may be gone, and then nobody made it; of what waits it was told with what it asks for.
+    if outcome == Outcome::Done && module.is_none() {
         module = client.get(&path).await.ok();
     }
     if let Some(module) = module {

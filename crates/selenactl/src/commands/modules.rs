@@ -35,7 +35,7 @@ pub(super) async fn run(asked: ModuleCommand, client: &Client, screen: &mut Scre
         ModuleCommand::Sign { place, key, output } => sign::run_sign(&place, &key, output, screen),
         ModuleCommand::Verify { file, key } => sign::run_verify(&file, key.as_deref(), screen),
         ModuleCommand::Dev(arguments) => dev::dev(arguments, screen).await,
-        ModuleCommand::Install { file } => install(file, client, screen).await,
+        ModuleCommand::Install { file, allow_downgrade } => install(file, allow_downgrade, client, screen).await,
         ModuleCommand::List => list(client, screen).await,
         ModuleCommand::Show(Name { name }) => show(name, client, screen).await,
         ModuleCommand::Start(Name { name }) => act(name, "start", client, screen).await,

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use selena_signature::KeyId;
 use selena_types::{
-    Loc, Manifest, ModuleType, ParsedManifest, Permission, Problem, Problems, ResourceLimits, Runtime, Transport,
+    Loc, Manifest, ModuleType, OAuthProvider, ParsedManifest, Permission, Problem, Problems, ResourceLimits, Runtime,
+    Transport,
 };
 use semver::Version;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     Entry, Kind, MAX_ARCHIVE_BYTES, MAX_ENTRIES, MAX_RATIO, MAX_TOTAL_BYTES, Package, PackageError, RATIO_FROM_BYTES,
@@ -57,10 +58,16 @@ impl Report {
         let egress: Vec<_> = egress
             .map(|rule| json!({"host": rule.host, "port": rule.port, "protocol": rule.protocol, "lan": rule.lan}))
             .collect();
-        let hosts: BTreeSet<&String> =
-            manifest.into_iter().flat_map(|manifest| manifest.oauth.values()).flat_map(|one| &one.api_hosts).collect();
+        let hosts: Vec<_> =
+            manifest.into_iter().flat_map(|manifest| manifest.oauth.values()).flat_map(OAuthProvider::hosts).collect();
         let devices = manifest.map(|manifest| manifest.devices.as_slice()).unwrap_or_default();
-        json!({"permissions": permissions, "egress": egress, "devices": devices, "oauth_hosts": hosts})
+        let mut adds = json!({"permissions": permissions, "egress": egress, "devices": devices, "oauth_hosts": hosts});
+        let providers = manifest.into_iter().flat_map(|manifest| &manifest.oauth);
+        let oauth: Map<_, _> = providers.map(|(name, provider)| (name.clone(), provider.rights())).collect();
+        if !oauth.is_empty() {
+            adds["oauth"] = oauth.into();
+        }
+        adds
     }
 }
 

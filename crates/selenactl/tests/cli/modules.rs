@@ -19,10 +19,26 @@ const MODULE: &str = "GET /modules/lamp";
 const NOBODY: &str = "UNSIGNED: nobody vouches for where it comes from";
 const UNSIGNED: &str = "lamp is UNSIGNED: nobody vouches for where it comes from\n";
 
+fn nobody() -> Value {
+    json!({"signed": false, "name": null, "key_id": null, "trust": "UNTRUSTED", "revoked": false})
+}
+
 /// A module that nobody signed.
 fn unsigned() -> Prepared {
-    let publisher = json!({"signed": false, "name": null, "key_id": null, "trust": "UNTRUSTED", "revoked": false});
-    answer(MODULE, 200, json!({"name": "lamp", "publisher": publisher}))
+    answer(MODULE, 200, json!({"name": "lamp", "publisher": nobody()}))
+}
+
+#[tokio::test]
+async fn m05_a_downgrade_is_asked_for_only_by_its_flag() {
+    let refusal = json!({"detail": "version 2.0.0 is installed", "code": "manifest_version"});
+    let lower = "POST /modules/install?allow_downgrade=true";
+    let running = json!({"name": "lamp", "status": "RUNNING", "port": 8100, "report": report()});
+    let hub = Hub::start([answer(INSTALL, 409, refusal), answer(lower, 201, running), unsigned()]);
+    let package = hub.file("lamp.zip", b"PK");
+    assert_eq!(hub.ctl(&["module", "install", &package]).await.code, Some(1));
+    let ran = hub.ctl(&["module", "install", "--allow-downgrade", &package]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    hub.asked();
 }
 
 #[tokio::test]
@@ -128,11 +144,14 @@ async fn every_problem_of_a_manifest_has_its_line() {
 
 fn asked() -> Value {
     json!({"version": "2.0.0", "adds": {"permissions": ["network.egress"],
-        "egress": [{"host": "api.example.com", "port": 443, "protocol": "https"}], "devices": [], "oauth_hosts": []}})
+        "egress": [{"host": "api.example.com", "port": 443, "protocol": "https"}], "devices": [], "oauth_hosts": []},
+        "permissions": ["device.write", "network.egress"], "publisher": nobody()})
 }
 
 const WORDS: &str = "lamp 2.0.0 asks for:\n  - connect to the places outside that are named here (network.egress)\n  \
-                     - connect to api.example.com, port 443 (https)\n";
+                     - connect to api.example.com, port 443 (https)\n\
+                     It can also:\n  - add devices and set their states (device.write)\n\
+                     It is UNSIGNED: nobody vouches for where it comes from\n";
 
 #[tokio::test]
 async fn an_install_that_needs_consent_says_what_for_and_how() {
@@ -156,25 +175,26 @@ async fn an_install_that_needs_consent_says_what_for_and_how() {
 async fn consent_grants_exactly_what_was_shown() {
     let hub = Hub::start([
         answer("GET /modules/lamp/consent", 200, asked()),
-        unsigned(),
         answer("POST /modules/lamp/consent", 202, json!({"name": "lamp", "status": "VALIDATING"})),
         events(STREAM, 1, &[line("RUNNING", "running and healthy", 100)]),
     ]);
+    let mut granted = asked();
+    granted.as_object_mut().expect("an object").remove("permissions");
     let ran = hub.ctl(&["module", "consent", "lamp", "--yes"]).await;
-    assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(0), "lamp is RUNNING\n", format!("{WORDS}{UNSIGNED}")));
-    assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[2].body).expect("JSON"), asked());
+    assert_eq!((ran.code, ran.out.as_str(), ran.err), (Some(0), "lamp is RUNNING\n", WORDS.to_owned()));
+    assert_eq!(serde_json::from_slice::<Value>(&hub.seen()[1].body).expect("JSON"), granted);
     hub.asked();
 }
 
 #[tokio::test]
 async fn without_a_person_nothing_is_granted_or_removed() {
-    let hub = Hub::start([answer("GET /modules/lamp/consent", 200, asked()), unsigned()]);
+    let hub = Hub::start([answer("GET /modules/lamp/consent", 200, asked())]);
     let ran = hub.ctl(&["module", "consent", "lamp"]).await;
-    assert_eq!((ran.code, hub.asked().len()), (Some(2), 2));
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1));
     assert!(ran.err.contains("--yes"), "{}", ran.err);
 
     let ran = hub.ctl(&["module", "remove", "lamp"]).await;
-    assert_eq!((ran.code, hub.asked().len()), (Some(2), 2), "nothing more was asked");
+    assert_eq!((ran.code, hub.asked().len()), (Some(2), 1), "nothing more was asked");
 }
 
 #[tokio::test]

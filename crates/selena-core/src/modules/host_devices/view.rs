@@ -4,19 +4,16 @@ use selena_types::ModuleName;
 use serde_json::{Value, json};
 
 use super::{
-    super::Modules,
+    super::{ModuleRecord, Modules},
     leases::{Share, is_same},
 };
-use crate::{
-    ApiError,
-    ports::{HostDeviceKind, HostDevices},
-};
+use crate::ports::{HostDeviceKind, HostDevices};
 
 impl Modules {
     /// The devices of a module, for `GET /modules/{name}`: `[{"path","state","detail"}]`.
-    pub(in super::super) fn device_states(&self, name: &ModuleName) -> Result<Value, ApiError> {
-        let record = self.record(name)?;
-        let shown = self.shares(&record).into_iter().map(|(path, share)| {
+    pub(in super::super) fn device_states(&self, record: &ModuleRecord) -> Value {
+        let name = &record.name;
+        let shown = self.shares(record).into_iter().map(|(path, share)| {
             let (state, detail) = match share {
                 Share::Given(numbers) if !self.device_holds.has(name, &numbers) => {
                     ("present", Some("it is given to the module at its next start".to_owned()))
@@ -28,7 +25,7 @@ impl Modules {
             };
             json!({ "path": path, "state": state, "detail": detail })
         });
-        Ok(shown.collect())
+        shown.collect()
     }
 
     /// All devices that a module could be given, and those that modules wait for: `GET /system/devices`.

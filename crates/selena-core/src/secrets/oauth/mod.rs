@@ -163,5 +163,5 @@ impl OAuth {
 
 /// A digest of all of a provider that decides where tokens come from and go to.
 fn rights(provider: &OAuthProvider) -> String {
-    hex::encode(Sha256::digest(crate::modules::provider_rights(provider).to_string()))
+    hex::encode(Sha256::digest(provider.rights().to_string()))
 }

@@ -119,15 +119,19 @@ fn m09_hosts_that_are_no_public_names_are_refused() {
 
 #[test]
 fn m09_private_addresses_need_lan_and_special_ones_are_never_taken() {
-    for private in
-        ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "100.64.0.1", "169.254.1.1", "fd00::1", "fe80::1"]
-    {
+    for private in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.0.1", "fc00::1", "fd00::1"] {
         assert_eq!(host(private, false), ["manifest_host /network/egress/0/host"], "{private}");
         assert_eq!(host(private, true), Vec::<String>::new(), "{private} with lan");
     }
     for special in [
         "127.0.0.1",
         "127.255.0.1",
+        "100.64.0.0",
+        "100.127.255.255",
+        "169.254.0.0",
+        "169.254.169.254",
+        "fe80::1",
+        "febf::1",
         "0.0.0.0",
         "224.0.0.1",
         "239.255.255.250",
@@ -162,7 +166,12 @@ fn m09_a_rule_is_whole_and_needs_the_permission() {
         refused(full(), "/network/egress/0/protocol", json!(bad), "manifest_invalid /network/egress/0/protocol");
     }
     refused(full(), "/network/egress/0/lan", json!("yes"), "manifest_invalid /network/egress/0/lan");
-    refused(full(), "/network/egress/0/port", json!(65536), "manifest_range /network/egress/0/port");
+    for port in [0, 65536] {
+        refused(full(), "/network/egress/0/port", json!(port), "manifest_range /network/egress/0/port");
+    }
+    for port in [1, 65535] {
+        assert!(parse(&with(full(), "/network/egress/0/port", json!(port))).is_ok(), "{port}");
+    }
     refused(full(), "/permissions", json!(["secrets.oauth"]), "manifest_permission /network");
     assert!(parse(&with(minimal(), "/permissions", json!(["network.egress"]))).is_ok());
 }
@@ -261,6 +270,8 @@ fn oauth_providers_are_https_and_name_their_hosts() {
         let hosts = vec!["a.example.com"; count];
         refused(full(), "/oauth/example/api_hosts", json!(hosts), "manifest_invalid /oauth/example/api_hosts");
     }
+    let eight: Vec<_> = (0..8).map(|number| format!("a{number}.example.com")).collect();
+    assert!(parse(&with(full(), "/oauth/example/api_hosts", json!(eight))).is_ok(), "8 hosts are taken");
     for scopes in [json!("read"), json!({}), json!(null)] {
         refused(full(), "/oauth/example/scopes", scopes, "manifest_invalid /oauth/example/scopes");
     }

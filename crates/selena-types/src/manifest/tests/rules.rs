@@ -38,7 +38,9 @@ fn m05_a_version_is_semantic() {
         refused(minimal(), "/version", version.clone(), "manifest_version /version");
         refused(minimal(), "/min_core_version", version, "manifest_version /min_core_version");
     }
-    refused(minimal(), "/version", json!(format!("1.0.0-{}", "a".repeat(70))), "manifest_version /version");
+    let long = |chars: usize| json!(format!("1.0.0-{}", "a".repeat(chars - 6)));
+    refused(minimal(), "/version", long(65), "manifest_version /version");
+    assert!(parse(&with(minimal(), "/version", long(64))).is_ok(), "64 characters are taken");
 }
 
 #[test]
@@ -64,7 +66,7 @@ fn m06_numbers_that_are_none_are_out_of_range() {
             assert_eq!(problems(parse_text(text)), [format!("manifest_range {place}")], "{number}");
         }
     }
-    for number in [json!(8100.5), json!(8100.0), json!(8.1e3)] {
+    for number in [json!(8100.5), json!(8100.0), json!(8.1e3), json!(8099), json!(8201)] {
         refused(minimal(), "/port", number, "manifest_range /port");
     }
     for no_number in [json!("8100"), json!(true), json!([8100])] {

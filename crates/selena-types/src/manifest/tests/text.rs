@@ -40,6 +40,9 @@ fn m01_what_is_no_manifest_is_refused() {
     }
     let padded = format!("{good}{}", " ".repeat(64 * 1024 - good.len()));
     assert!(parse_text(padded).is_ok(), "64 KiB are taken");
+    let nested = |depth: usize| format!(r#"{{"odd":{}{},{}"#, "[".repeat(depth), "]".repeat(depth), &good[1..]);
+    assert!(parse_text(nested(31)).is_ok(), "32 levels are taken");
+    assert_eq!(problems(parse_text(nested(32))), ["manifest_invalid "], "33 levels are not");
 }
 
 /// The ideas of JSONTestSuite's `n_*` files, each as the value of a field that takes any JSON.
