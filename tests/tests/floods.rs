@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use selena_tests::{Answer, Client, Hub, Package, wait};
+use selena_tests::{Answer, Client, Hub, Package, http::Request, wait};
 use serde_json::json;
 
 /// Asks in several threads while `meanwhile` runs; counts the answers by their status, and tells how long it took.
@@ -63,6 +63,30 @@ fn k09_random_tokens_are_limited_recorded_once_a_minute_and_hit_nobody_else() {
     wait::until("they leave records", 10, || !hub.audit("rate_limited").is_empty());
     let records = hub.audit("unauthenticated").len() + hub.audit("rate_limited").len();
     assert!(records <= 6, "equal records of a minute are one: {records}");
+}
+
+#[test]
+fn k09_guesses_on_ever_new_connections_leave_room_for_a_good_token() {
+    let hub = Hub::start();
+    let over = AtomicBool::new(false);
+    let (guess, good) = (hub.anonymous().with_token(&"g".repeat(64)), hub.client());
+    // More at once than the listener has places; each opens a connection for each guess.
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    // One that is turned away comes again.
+                    let _refused = guess.try_send(&Request::new("GET", "/devices"));
+                }
+            });
+        }
+        wait::until("it is a flood", 10, || !hub.audit("rate_limited").is_empty());
+        for n in 0..20 {
+            let answer = good.try_send(&Request::new("GET", "/devices"));
+            over.store(n == 19 || !matches!(&answer, Ok(answer) if answer.status == 200), Ordering::SeqCst);
+            assert_eq!(answer.map(|answer| answer.status).ok(), Some(200), "good request {n}");
+        }
+    });
 }
 
 #[test]

@@ -162,6 +162,7 @@ impl Api {
             // Where no token is needed, one that is no longer valid does no harm.
             Err(ApiError::Unauthenticated) if operation.rule().public => return Ok(Caller::Anonymous),
             Ok(caller) => operation.check(&caller).map(|()| caller.clone()).map_err(|error| (error, Some(caller))),
+            Err(error) if operation == Operation::Health => Err((origin.refused_health(error), None)),
             Err(error) => Err((error, None)),
         };
         outcome.map_err(|(error, caller)| {
