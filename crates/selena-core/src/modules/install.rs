@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use jiff::Timestamp;
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Runtime, RuntimeMode, Transport};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ModuleRecord, Modules, Progress, TrialReport, Upload, about,
@@ -63,6 +63,10 @@ impl Modules {
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
+        }
+        if existing.is_none() {
+            let found = json!({ "name": name, "version": staged.manifest.version });
+            self.parts.api.announce("module.discovered", found).await?;
         }
         self.parts.api.record("module_install", who, &format!("{name} {}", staged.manifest.version));
         self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
