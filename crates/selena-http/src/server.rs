@@ -108,7 +108,7 @@ async fn accept_tcp(listener: TcpListener, context: Context, ended: Cancellation
             }
             Err(error) => pause(&error).await,
         }
-        context.tarpit.pace().await;
+        context.tarpit.pace(MAX_CONNECTIONS - places.available_permits()).await;
     }
 }
 

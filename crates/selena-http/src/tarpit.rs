@@ -5,54 +5,44 @@
 //! connections becomes one of refusals a second. Nothing is held but the answer, and it is held after the decision, so
 //! no request that is granted waits, but those behind it on the same connection.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::server::MAX_CONNECTIONS;
 
 /// How long an answer to a flood is held.
 pub(crate) const HOLD: Duration = Duration::from_millis(100);
-/// From so many held answers on, new connections are taken one by one.
+/// How long after its last request a flood is taken to go on: its clients may all be about to come again.
+const LULL: Duration = Duration::from_secs(1);
+/// From so many connections on, further ones are taken one by one during a flood.
 const CROWD: usize = MAX_CONNECTIONS / 4 * 3;
 /// How long is waited then before the next one: fewer come than leave, so that who does not flood finds a place.
-const PACE: Duration = Duration::from_micros(2500);
+const PACE: Duration = Duration::from_millis(4);
 
 /// The answers of one listener that are held.
 #[derive(Debug, Default)]
 pub(crate) struct Tarpit {
-    held: AtomicUsize,
-}
-
-/// One of them; it is gone also when its client leaves before it is told.
-struct Held<'a>(&'a AtomicUsize);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    /// When the newest of them came.
+    newest: Mutex<Option<Instant>>,
 }
 
 impl Tarpit {
     /// Holds an answer.
     pub(crate) async fn hold(&self) {
-        self.held.fetch_add(1, Ordering::Relaxed);
-        let _held = Held(&self.held);
+        *self.newest.lock().expect("nothing panics while it holds the time") = Some(Instant::now());
         sleep(HOLD).await;
     }
 
-    /// How many are held now.
-    pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+    /// Whether the listener is flooded.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.newest.lock().expect("nothing panics while it holds the time").is_some_and(|at| at.elapsed() < LULL)
     }
 
-    /// Waits before the next connection is taken, if the listener is crowded with held answers: who comes then waits
-    /// in the kernel's queue, which costs nothing, instead of being turned away.
-    pub(crate) async fn pace(&self) {
-        if self.held() >= CROWD {
+    /// Waits before the next connection is taken, if the listener is flooded and so many are there already: who comes
+    /// then waits in the kernel's queue, which costs nothing, instead of being turned away.
+    pub(crate) async fn pace(&self, connections: usize) {
+        if connections >= CROWD && self.is_flooded() {
             sleep(PACE).await;
         }
     }
@@ -60,33 +50,22 @@ impl Tarpit {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use tokio::time::Instant;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn k09_new_connections_are_paced_while_the_listener_is_crowded_with_held_answers() {
-        let tarpit = Arc::new(Tarpit::default());
-        let hold = |count| {
-            for _ in 0..count {
-                let tarpit = tarpit.clone();
-                tokio::spawn(async move { tarpit.hold().await });
-            }
-        };
-        let paced = async || {
-            tokio::task::yield_now().await;
+    async fn k09_during_a_flood_a_crowded_listener_takes_connections_one_by_one() {
+        let tarpit = Tarpit::default();
+        let paced = async |connections| {
             let begun = Instant::now();
-            tarpit.pace().await;
+            tarpit.pace(connections).await;
             begun.elapsed()
         };
-        hold(CROWD - 1);
-        assert_eq!((paced().await, tarpit.held()), (Duration::ZERO, CROWD - 1));
-        hold(1);
-        assert!(paced().await >= PACE);
-        tokio::time::advance(HOLD).await;
-        assert_eq!((paced().await, tarpit.held()), (Duration::ZERO, 0));
+        assert_eq!(paced(MAX_CONNECTIONS).await, Duration::ZERO, "no flood");
+        tarpit.hold().await;
+        assert_eq!(paced(CROWD - 1).await, Duration::ZERO, "no crowd");
+        assert_eq!(paced(CROWD).await, PACE);
+        tokio::time::advance(LULL).await;
+        assert_eq!(paced(CROWD).await, Duration::ZERO, "it is over");
     }
 
     /// Else held answers would take every place after all.
