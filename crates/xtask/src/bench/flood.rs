@@ -139,9 +139,8 @@ async fn pour(flood: Flood, counts: Arc<Mutex<Flooded>>) -> anyhow::Result<()> {
             }
         });
     }
-    while let Some(ended) = all.join_next().await {
-        ended?;
-    }
+    // None ends by itself.
+    all.join_next().await.transpose()?;
     Ok(())
 }
 
