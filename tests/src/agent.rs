@@ -49,6 +49,22 @@ impl Agent {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Announces a change of a path for ten minutes, or takes it back.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn announce(&self, change: Option<(&str, &Path)>) {
+        let mut command = self.command();
+        command.arg("maintenance");
+        match change {
+            Some((kind, path)) => command.args(["--kind", kind, "--for", "600"]).arg(path),
+            None => command.arg("--end"),
+        };
+        let output = command.output().expect("the agent runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Watches, once a second; `restart` is a script that restarts the hub, and containers with `label` are stopped.
     ///
     /// # Panics

@@ -31,6 +31,8 @@ pub struct Options {
     pub kill_at: u64,
     /// Its port on the host; 0 picks a free one.
     pub port: u16,
+    /// Its settings file, if it has one.
+    pub settings: Option<&'static str>,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             ca_file: None,
             kill_at: 0,
             port: 0,
+            settings: None,
         }
     }
 }
@@ -54,6 +57,11 @@ pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, se
     let (log_path, first_line) = (dir.join("log"), dir.join("stdout"));
     let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
     let out = File::create(&first_line).expect("the directory can be written");
+    let settings = options.settings.map(|text| {
+        let path = dir.join("core.toml");
+        fs::write(&path, text).expect("the directory can be written");
+        path
+    });
     let mut process = Command::new(programs::selenad())
         .args(["--dev", "--listen", &format!("127.0.0.1:{}", options.port), "--name-prefix", prefix])
         .arg("--data-dir")
@@ -64,6 +72,7 @@ pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, se
         .arg(programs::init())
         .args(options.sysfs.iter().flat_map(|sysfs| [OsStr::new("--sysfs"), sysfs.as_os_str()]))
         .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
+        .args(settings.iter().flat_map(|path| [OsStr::new("--config"), path.as_os_str()]))
         .args(options.new_key.then_some("--new-key"))
         .env_clear()
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

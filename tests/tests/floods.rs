@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use selena_tests::{Answer, Client, Hub, Package, wait};
+use selena_tests::{Answer, Client, Hub, Package, http::Request, wait};
 use serde_json::json;
 
 /// Asks in several threads while `meanwhile` runs; counts the answers by their status, and tells how long it took.
@@ -63,6 +63,44 @@ fn k09_random_tokens_are_limited_recorded_once_a_minute_and_hit_nobody_else() {
     wait::until("they leave records", 10, || !hub.audit("rate_limited").is_empty());
     let records = hub.audit("unauthenticated").len() + hub.audit("rate_limited").len();
     assert!(records <= 6, "equal records of a minute are one: {records}");
+}
+
+/// How many requests were refused for being too many.
+fn refusals(hub: &Hub) -> u64 {
+    hub.audit("rate_limited").iter().filter_map(|record| record["count"].as_u64()).sum()
+}
+
+#[test]
+fn k09_guesses_on_ever_new_connections_leave_room_for_a_good_token() {
+    let hub = Hub::start();
+    let over = AtomicBool::new(false);
+    let (guess, good) = (hub.anonymous().with_token(&"g".repeat(64)), hub.client());
+    // More at once than the listener has places; each opens a connection for each guess.
+    thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    // One that is turned away comes again.
+                    let _refused = guess.try_send(&Request::new("GET", "/devices"));
+                }
+            });
+        }
+        let _end = End(&over);
+        wait::until("it is a flood", 20, || refusals(&hub) > 500);
+        for n in 0..20 {
+            let answer = good.try_send(&Request::new("GET", "/devices"));
+            assert_eq!(answer.map(|answer| answer.status).ok(), Some(200), "good request {n}");
+        }
+    });
+}
+
+/// Ends the flood, also when the test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 #[test]

@@ -106,6 +106,8 @@ fn a_program_that_ends_fails_its_trial() {
     assert!(output.contains("the probe ends as it was told") && output.contains("its last line"), "{output:?}");
     assert!(answer.json()["report"].is_object());
     hub.client().get("/modules/broken").refused(404, "not_found");
+    let found: Vec<_> = hub.events("module.discovered").iter().map(|event| event["payload"].clone()).collect();
+    assert_eq!(found, [json!({ "name": "broken", "version": "1.0.0" })], "told before the trial");
     assert_eq!(hub.client().get("/modules").json()["modules"], json!([]));
     leaves_nothing(&hub);
     let _the_name_and_port_are_free = hub.install(&Package::probe("broken", 8100));

@@ -69,3 +69,36 @@ fn a_changed_file_is_safe_mode_until_it_is_restored_and_the_hub_starts_again() {
     assert_eq!(mode(&hub), "normal");
     drop(watching);
 }
+
+#[test]
+fn an_announced_change_is_told_when_it_begins_and_ends_and_only_once() {
+    let mut hub = hub();
+    let dir = tempfile::tempdir().expect("a directory");
+    let watched = dir.path().join("watched");
+    fs::create_dir(&watched).expect("made");
+    fs::write(watched.join("program"), "as it was").expect("written");
+    let agent = Agent::of(&hub.data_dir(), dir.path());
+    agent.baseline(&watched);
+    let _watching = agent.watch(hub.port(), &format!("selena-agent-test-{}", hub.prefix()), "exit 1");
+    let told = |hub: &Hub, what: &str| -> Vec<_> {
+        let events = hub.events(&format!("core.maintenance_{what}"));
+        events.iter().map(|event| event["payload"]["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    wait::until("the first check is shown", 30, || hub.client().get("/integrity/status").json()["status"] == "ok");
+    agent.announce(Some(("operator", &watched)));
+    wait::until("it is told", 30, || told(&hub, "started") == ["operator"]);
+    assert_eq!(told(&hub, "completed"), [""; 0]);
+    fs::write(watched.join("program"), "changed, as announced").expect("written");
+
+    // An end that nobody heard is told after the next start, and the begin is not told again.
+    hub.kill();
+    agent.announce(Some(("update", &watched)));
+    hub.start_again();
+    wait::until("who is at work now is told", 30, || told(&hub, "started") == ["operator", "update"]);
+    assert_eq!(told(&hub, "completed"), ["operator"]);
+    assert_eq!(mode(&hub), "normal", "{}", agent.log());
+    fs::write(watched.join("program"), "as it was").expect("written");
+    agent.announce(None);
+    wait::until("the end is told", 30, || told(&hub, "completed") == ["operator", "update"]);
+    assert_eq!(told(&hub, "started").len(), 2);
+}

@@ -20,7 +20,8 @@ fn start_stop_and_restart_answer_what_became_of_it() {
     assert_eq!(hub.module("mover").container, second.container);
     assert_eq!(order("restart"), json!({ "name": "mover", "status": "RUNNING" }));
     assert_ne!(hub.hears_again("mover", 10).container, second.container);
-    for event in ["module.installed", "module.started", "module.stopped"] {
+    assert_eq!(hub.events("module.discovered").len(), 1);
+    for event in ["module.discovered", "module.installed", "module.started", "module.stopped"] {
         let payload = hub.events(event).pop().unwrap_or_default()["payload"].clone();
         assert_eq!((&payload["name"], &payload["version"]), (&json!("mover"), &json!("1.0.0")), "{event}");
     }
@@ -50,6 +51,8 @@ fn a_stopped_module_stays_stopped_when_the_hub_starts_again() {
     let _busy = hub.hears_again("busy", 20);
     assert_eq!(hub.status("idle"), "STOPPED");
     assert!(hub.try_module("idle").is_none());
+    let told = ["core.startup", "core.startup_completed", "core.shutdown"].map(|what| hub.events(what).len());
+    assert_eq!(told, [2, 2, 1], "the hub tells of itself");
 }
 
 #[test]
@@ -78,6 +81,7 @@ fn an_update_runs_the_new_version_with_the_old_data() {
     assert_eq!(new.act(&json!({ "act": "read", "path": "/app/new" }))["done"], "");
     assert_eq!(hub.details("mover")["version"], "1.1.0");
     assert!(!hub.events("module.updated").is_empty());
+    assert_eq!(hub.events("module.discovered").len(), 1, "an update is no discovery");
     let images = Engine::default().images(hub.prefix());
     assert_eq!(images.len(), 1, "the old image is gone: {images:?}");
 }

@@ -88,7 +88,13 @@ pub(crate) fn check_with(places: &Places, key: Option<&VerificationKey>, tick: &
 
 fn not_signed(file: String, why: String) -> Checked {
     let violations = vec![tampered(file, why)];
-    let report = Report { status: Finding::ManifestTampered, files_checked: 0, violations, maintenance: Vec::new() };
+    let report = Report {
+        status: Finding::ManifestTampered,
+        files_checked: 0,
+        violations,
+        announced_by: None,
+        maintenance: Vec::new(),
+    };
     Checked { report, baseline: None, notice: None }
 }
 
@@ -104,7 +110,7 @@ fn compare_all(baseline: &Baseline, notice: Option<&Notice>, tick: &mut dyn FnMu
     let status = if violations.is_empty() { Finding::Ok } else { Finding::Violated };
     let by = notice.map(|notice| notice.kind);
     let maintenance = announced.into_iter().filter_map(|difference| Some(Announced { by: by?, difference })).collect();
-    Report { status, files_checked, violations, maintenance }
+    Report { status, files_checked, violations, announced_by: by, maintenance }
 }
 
 fn compare_one(

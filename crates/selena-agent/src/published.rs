@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
 };
 
+use selena_manifest::NoticeKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{clock, durable, keys::Signer, places::Places};
@@ -37,6 +38,9 @@ pub(crate) struct State {
     pub(crate) checked_at_boot_secs: f64,
     /// Whose word the baseline is.
     pub(crate) signed_by: String,
+    /// Who has announced a change that holds now: `update` or `operator`.
+    #[serde(default)]
+    pub(crate) maintenance: Option<String>,
 }
 
 impl State {
@@ -66,7 +70,13 @@ impl State {
                 Signer::Release => "release".to_owned(),
                 Signer::SelfSigned => "self_signed".to_owned(),
             },
+            maintenance: None,
         })
+    }
+
+    /// The same while a change is announced.
+    pub(crate) fn under(self, maintenance: Option<NoticeKind>) -> Self {
+        Self { maintenance: maintenance.map(|kind| kind.as_str().to_owned()), ..self }
     }
 
     /// Puts it where the core reads it; if that fails the agent works on, and says so.

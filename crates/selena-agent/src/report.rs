@@ -47,6 +47,8 @@ pub(crate) struct Report {
     pub(crate) files_checked: u64,
     /// What is not as it should be, and nobody announced.
     pub(crate) violations: Vec<Violation>,
+    /// Who has announced a change that holds now, whatever it has changed yet.
+    pub(crate) announced_by: Option<NoticeKind>,
     /// What is not as it should be, and was announced.
     pub(crate) maintenance: Vec<Announced>,
 }

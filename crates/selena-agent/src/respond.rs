@@ -239,7 +239,7 @@ impl Guard {
         let state =
             State::now(status, self.interval_secs, report.files_checked, &report.files(), attempts, keys::signer());
         match state {
-            Ok(state) => state.publish(&self.places),
+            Ok(state) => state.under(report.announced_by).publish(&self.places),
             Err(error) => tracing::error!(%error, "the kernel does not say which boot this is"),
         }
     }

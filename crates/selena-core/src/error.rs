@@ -33,6 +33,9 @@ pub enum ApiError {
     /// Too many requests: 429.
     #[error("too many requests: wait a second and try again")]
     RateLimited,
+    /// Too many requests, and too many since that was said: 429, which the wire may delay (series K, K09).
+    #[error("too many requests: wait a second and try again")]
+    Flooding,
     /// There is no such thing: 404.
     #[error("{0} not found")]
     NotFound(&'static str),
@@ -127,7 +130,7 @@ impl ApiError {
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } | Self::Container { code, .. } => code,
             Self::Upstream { code, .. } => code,
             Self::NoCredentials(_) => "no_credentials",
-            Self::RateLimited | Self::TooManyAtOnce(_) => "rate_limited",
+            Self::RateLimited | Self::Flooding | Self::TooManyAtOnce(_) => "rate_limited",
             Self::NotFound(_) => "not_found",
             Self::Invalid(_) => "validation_error",
             Self::Unprocessable { code, .. } => code,

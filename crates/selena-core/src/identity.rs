@@ -13,17 +13,15 @@ use selena_types::{ManifestEvents, ModuleName, ModulePort, ModuleType, OAuthProv
 use crate::{
     ApiError,
     ports::RunId,
-    rate_limit::{ByteBucket, ByteRate, SlidingWindow},
+    rate_limit::{ByteBucket, ByteRate, RequestLimit},
     token,
 };
+use limits::StrangerLimits;
 
+mod limits;
 mod watch;
+pub use limits::{ANONYMOUS_REQUESTS_PER_SEC, RequestLimits, TOKEN_REQUESTS_PER_SEC};
 pub use watch::{DeniedSyscall, SyscallWatch};
-
-/// Requests a second that one token may make.
-pub const TOKEN_REQUESTS_PER_SEC: usize = 100;
-/// Requests a second without a valid token that one listener takes.
-pub const ANONYMOUS_REQUESTS_PER_SEC: usize = 20;
 
 /// Bytes of bodies that one module may send: 16 MiB at once, 4 MiB a second in the long run.
 const MODULE_BYTES: ByteRate = ByteRate { burst: 16 * 1024 * 1024, per_second: 4 * 1024 * 1024 };
@@ -52,12 +50,28 @@ impl Origin {
             Self::Admin { who } => who.clone(),
         }
     }
+
+    fn strangers(&self) -> Option<&StrangerLimits> {
+        match self {
+            Self::Module(run) => Some(&run.strangers),
+            Self::Host(listener) => Some(&listener.strangers),
+            Self::Admin { .. } => None,
+        }
+    }
+
+    /// Why a `GET /health` over the limit is refused: as part of a flood only if it is one of `GET /health` itself.
+    pub(crate) fn refused_health(&self, error: ApiError) -> ApiError {
+        match (error, self.strangers()) {
+            (ApiError::Flooding, Some(strangers)) if strangers.refused_health.check().is_ok() => ApiError::RateLimited,
+            (error, _) => error,
+        }
+    }
 }
 
 /// The host's listener.
 #[derive(Debug)]
 pub struct HostListener {
-    anonymous: SlidingWindow,
+    strangers: StrangerLimits,
 }
 
 /// One start of a module: its token is valid on its own listener and nowhere else.
@@ -82,9 +96,9 @@ pub struct ModuleRun {
     token: TokenHash,
     boot: Mutex<Option<Secret>>,
     live: AtomicBool,
-    limit: SlidingWindow,
+    limit: RequestLimit,
     bytes: ByteBucket,
-    anonymous: SlidingWindow,
+    strangers: StrangerLimits,
     watch: Option<SyscallWatch>,
 }
 
@@ -121,9 +135,9 @@ impl ModuleRun {
             token: new.token,
             boot: Mutex::new(Some(new.boot)),
             live: AtomicBool::new(true),
-            limit: SlidingWindow::new(limits.per_token()),
+            limit: RequestLimit::new(limits.per_token()),
             bytes: ByteBucket::new((limits == RequestLimits::Protocol).then_some(MODULE_BYTES)),
-            anonymous: SlidingWindow::new(limits.anonymous()),
+            strangers: StrangerLimits::new(limits),
             watch: None,
         }
     }
@@ -157,25 +171,6 @@ impl ModuleRun {
     /// Ends the run: after this returns its token is refused everywhere.
     pub fn end(&self) {
         self.live.store(false, Ordering::SeqCst);
-    }
-}
-
-/// Whether requests are limited; measurements lift it (protocol, section 12).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestLimits {
-    /// As the protocol says.
-    Protocol,
-    /// Not at all.
-    Lifted,
-}
-
-impl RequestLimits {
-    fn per_token(self) -> Option<usize> {
-        (self == Self::Protocol).then_some(TOKEN_REQUESTS_PER_SEC)
-    }
-
-    fn anonymous(self) -> Option<usize> {
-        (self == Self::Protocol).then_some(ANONYMOUS_REQUESTS_PER_SEC)
     }
 }
 
@@ -273,7 +268,7 @@ impl std::fmt::Debug for Credentials<'_> {
 #[derive(Debug)]
 pub struct Identity {
     development: Option<TokenHash>,
-    development_limit: SlidingWindow,
+    development_limit: RequestLimit,
     limits: RequestLimits,
     current: RwLock<HashMap<TokenHash, ModuleName>>,
 }
@@ -284,7 +279,7 @@ impl Identity {
     pub fn new(development: Option<&Secret>, limits: RequestLimits) -> Self {
         Self {
             development: development.map(|token| token::hash(token.expose())),
-            development_limit: SlidingWindow::new(limits.per_token()),
+            development_limit: RequestLimit::new(limits.per_token()),
             limits,
             current: RwLock::default(),
         }
@@ -299,7 +294,7 @@ impl Identity {
     /// The origin of the host's listener.
     #[must_use]
     pub fn host_origin(&self) -> Origin {
-        Origin::Host(Arc::new(HostListener { anonymous: SlidingWindow::new(self.limits.anonymous()) }))
+        Origin::Host(Arc::new(HostListener { strangers: StrangerLimits::new(self.limits) }))
     }
 
     /// Makes a token the module's current one; the one before is refused from now on.
@@ -317,7 +312,7 @@ impl Identity {
     /// Finds out who asks, and whether it may ask once more in this second.
     ///
     /// # Errors
-    /// [`ApiError::Unauthenticated`], [`ApiError::WrongNamespace`] or [`ApiError::RateLimited`].
+    /// [`ApiError::Unauthenticated`], [`ApiError::WrongNamespace`], [`ApiError::RateLimited`] or [`ApiError::Flooding`].
     pub fn authenticate(&self, origin: &Origin, credentials: Credentials<'_>) -> Result<Caller, ApiError> {
         let hash = match (origin, credentials) {
             // The key of a trial's init gives no right but not to be counted with the module beside it.
@@ -331,18 +326,10 @@ impl Identity {
         };
         match origin {
             Origin::Module(run) if token::same(&run.token, &hash) && run.is_live() => {
-                if run.limit.pass() {
-                    Ok(Caller::Module(run.clone()))
-                } else {
-                    Err(ApiError::RateLimited)
-                }
+                run.limit.check().map(|()| Caller::Module(run.clone()))
             }
             Origin::Host(_) if self.is_development(&hash) => {
-                if self.development_limit.pass() {
-                    Ok(Caller::Development)
-                } else {
-                    Err(ApiError::RateLimited)
-                }
+                self.development_limit.check().map(|()| Caller::Development)
             }
             _ => Self::anonymous(origin, Err(self.refusal(&hash))),
         }
@@ -365,19 +352,15 @@ impl Identity {
     /// Counts a request against its listener that is refused before anybody asks who sent it.
     ///
     /// # Errors
-    /// [`ApiError::RateLimited`].
+    /// [`ApiError::RateLimited`] or [`ApiError::Flooding`].
     pub fn count_anonymous(origin: &Origin) -> Result<(), ApiError> {
         Self::anonymous(origin, Ok(Caller::Anonymous)).map(|_| ())
     }
 
     /// Counts a request without a valid token against its listener.
     fn anonymous(origin: &Origin, outcome: Result<Caller, ApiError>) -> Result<Caller, ApiError> {
-        let window = match origin {
-            Origin::Module(run) => &run.anonymous,
-            Origin::Host(listener) => &listener.anonymous,
-            Origin::Admin { .. } => return outcome,
-        };
-        if window.pass() { outcome } else { Err(ApiError::RateLimited) }
+        let Some(strangers) = origin.strangers() else { return outcome };
+        strangers.requests.check().and(outcome)
     }
 }
 

@@ -25,6 +25,8 @@ use state_file::{AgentState, read_state, secs_since_boot};
 const FLAG: &str = "SAFE_MODE";
 /// What the agent last found, within the data directory; the agent writes it.
 const STATE: &str = "integrity.json";
+/// Who may announce changes of the hub's files.
+const ANNOUNCERS: [&str; 2] = ["update", "operator"];
 /// How often the agent checks, in seconds.
 const CHECK_INTERVAL_SECS: u64 = 60;
 
@@ -190,6 +192,13 @@ impl Integrity {
             "restore_attempts": state.as_ref().map_or(0, |state| state.restore_attempts),
             "safe_mode_since": self.safe_mode().map(|safe_mode| safe_mode.since),
         })
+    }
+
+    /// Who has announced a change of the hub's files that holds now; `None` if the agent does not say.
+    #[must_use]
+    pub(crate) fn maintenance(&self) -> Option<Option<String>> {
+        let written = read_state(&self.data_dir.as_ref()?.join(STATE))?;
+        Some(written.maintenance.filter(|by| ANNOUNCERS.contains(&by.as_str())))
     }
 
     /// Files were restored: what was reported before says nothing any more.

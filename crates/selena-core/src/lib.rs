@@ -11,6 +11,7 @@ mod delivery;
 mod devices;
 pub mod egress;
 mod error;
+pub mod hub_events;
 mod hub_id;
 pub mod identity;
 pub mod integrity;

@@ -4,6 +4,8 @@ use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
 use tokio::time::Instant;
 
+use crate::ApiError;
+
 /// A sliding window of one second: in any second at most so many requests pass.
 #[derive(Debug)]
 pub(crate) struct SlidingWindow {
@@ -32,6 +34,35 @@ impl SlidingWindow {
         }
         passed.push_back(now);
         true
+    }
+}
+
+/// How many requests a second pass, and how many that do not are still answered at once.
+#[derive(Debug)]
+pub(crate) struct RequestLimit {
+    passed: SlidingWindow,
+    refused: SlidingWindow,
+}
+
+impl RequestLimit {
+    /// Lets `per_second` requests pass in any second, and takes as many more for a mistake; `None` lets all pass.
+    #[must_use]
+    pub(crate) fn new(per_second: Option<usize>) -> Self {
+        Self { passed: SlidingWindow::new(per_second), refused: SlidingWindow::new(per_second) }
+    }
+
+    /// Counts one more request.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`], and [`ApiError::Flooding`] once as many were refused within a second as pass in one.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.passed.pass() {
+            Ok(())
+        } else if self.refused.pass() {
+            Err(ApiError::RateLimited)
+        } else {
+            Err(ApiError::Flooding)
+        }
     }
 }
 
@@ -100,6 +131,25 @@ mod tests {
         tokio::time::advance(Duration::from_millis(400)).await;
         assert!(window.pass(), "the first is a second old");
         assert!(!window.pass(), "the second is 400 ms old");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn k09_who_is_refused_again_and_again_floods() {
+        let limit = RequestLimit::new(Some(20));
+        let asked = |limit: &RequestLimit| {
+            let told: Vec<_> = (0..60).map(|_| limit.check()).collect();
+            let of = |wanted: fn(&Result<(), ApiError>) -> bool| told.iter().filter(|told| wanted(told)).count();
+            (
+                of(Result::is_ok),
+                of(|told| matches!(told, Err(ApiError::RateLimited))),
+                of(|told| matches!(told, Err(ApiError::Flooding))),
+            )
+        };
+        assert_eq!(asked(&limit), (20, 20, 20));
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert_eq!(asked(&limit), (0, 0, 60));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(asked(&limit), (20, 20, 20), "a second later all is forgiven");
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,6 +12,10 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub(crate) struct RefusalCode(pub(crate) String);
 
+/// Marks the answer to a request of a flood, which is held.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfFlood;
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -68,7 +72,7 @@ fn status(error: &ApiError) -> StatusCode {
     match error {
         ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
         ApiError::WrongNamespace | ApiError::PermissionMissing(_) | ApiError::Forbidden { .. } => StatusCode::FORBIDDEN,
-        ApiError::RateLimited | ApiError::TooManyAtOnce(_) => StatusCode::TOO_MANY_REQUESTS,
+        ApiError::RateLimited | ApiError::Flooding | ApiError::TooManyAtOnce(_) => StatusCode::TOO_MANY_REQUESTS,
         ApiError::NotFound(_) | ApiError::NoCredentials(_) => StatusCode::NOT_FOUND,
         ApiError::Invalid(_) | ApiError::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         ApiError::Conflict { .. } => StatusCode::CONFLICT,
@@ -101,11 +105,15 @@ fn body(error: &ApiError) -> Value {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
+        let of_flood = matches!(self, Self::Api(ApiError::Flooding));
         let Told { status, body, header } = self.told();
         let code = body["code"].as_str().unwrap_or_default().to_owned();
         let mut response = (status, Json(body)).into_response();
         if let Some((name, value)) = header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        if of_flood {
+            response.extensions_mut().insert(OfFlood);
         }
         // What is not there was not refused; what failed inside is told in the journal.
         if !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::INTERNAL_SERVER_ERROR) {
@@ -118,7 +126,7 @@ impl IntoResponse for Failure {
 fn extra_header(error: &ApiError) -> Option<(HeaderName, &'static str)> {
     match error {
         ApiError::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer")),
-        ApiError::RateLimited | ApiError::TooManyAtOnce(_) => Some((header::RETRY_AFTER, "1")),
+        ApiError::RateLimited | ApiError::Flooding | ApiError::TooManyAtOnce(_) => Some((header::RETRY_AFTER, "1")),
         _ => None,
     }
 }

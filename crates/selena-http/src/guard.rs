@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use crate::{
     context::Context,
-    error::{Failure, RefusalCode},
+    error::{Failure, OfFlood, RefusalCode},
     routes::integrity,
 };
 
 const REQUEST_ID: &str = "x-request-id";
 
-/// Gives every answer an `X-Request-Id`, and refuses a `Host` that is not this listener's (protocol, section 5).
+/// Gives every answer an `X-Request-Id`, refuses a `Host` that is not this listener's (protocol, section 5), and holds
+/// answers to floods.
 pub(crate) async fn envelope(State(context): State<Context>, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -28,6 +29,9 @@ pub(crate) async fn envelope(State(context): State<Context>, request: Request, n
         Some(port) if !is_own_host(&request, port) => wrong_host(&context, port).into_response(),
         _ => next.run(request).await,
     };
+    if response.extensions().get::<OfFlood>().is_some() {
+        context.tarpit.hold().await;
+    }
     tracing::debug!(request_id = id.to_str().unwrap_or_default(), %method, path, status = response.status().as_u16(), "request");
     response.headers_mut().insert(REQUEST_ID, id);
     response

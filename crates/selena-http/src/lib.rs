@@ -14,6 +14,7 @@ mod openapi;
 mod router;
 mod routes;
 mod server;
+mod tarpit;
 mod upload;
 
 pub use client::Client;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{context::Context, egress, router};
 
 /// Most connections of one listener (series R, R12).
-const MAX_CONNECTIONS: usize = 64;
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// How long the head of a request may take to arrive.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take nothing of its answer, which waits in memory.
@@ -46,7 +46,7 @@ pub struct Server;
 impl ListenerHost for Server {
     fn serve(&self, listener: OwnedFd, api: Arc<Api>, origin: Origin) -> io::Result<Arc<dyn ServedListener>> {
         let (listener, served) = Served::new(listener)?;
-        let context = Context { api, origin, port: Some(listener.local_addr()?.port()) };
+        let context = Context { api, origin, port: Some(listener.local_addr()?.port()), tarpit: Arc::default() };
         tokio::spawn(accept_tcp(listener, context, served.ended.clone()));
         Ok(Arc::new(served))
     }
@@ -108,6 +108,7 @@ async fn accept_tcp(listener: TcpListener, context: Context, ended: Cancellation
             }
             Err(error) => pause(&error).await,
         }
+        context.tarpit.pace(MAX_CONNECTIONS - places.available_permits()).await;
     }
 }
 
@@ -123,7 +124,7 @@ pub async fn serve_admin(listener: UnixListener, api: Arc<Api>, ended: Cancellat
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) => {
                     let origin = Origin::Admin { who: format!("uid {}", peer.uid()) };
-                    let context = Context { api: api.clone(), origin, port: None };
+                    let context = Context { api: api.clone(), origin, port: None, tarpit: Arc::default() };
                     connection(stream, router::router(context.clone()), &context, &places, ended.clone());
                 }
                 Err(error) => tracing::warn!(%error, "a peer of the admin socket has no credentials: refused"),
@@ -165,3 +166,6 @@ where
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,17 +4,17 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use selena_core::{
-    Api, Development, HubInfo, ModuleRecord, Modules, ModulesConfig, ModulesParts,
+    Api, Development, ModuleRecord, Modules, ModulesConfig, ModulesParts,
     identity::{Caller, ModuleRun, NewRun, RequestLimits},
     ports::{ModuleCalls, RunId, Sandbox, Store, StoreError},
 };
 use selena_http::{Client, Server};
 use selena_store::Sqlite;
 use selena_types::{Manifest, ModulePort, ModuleState, ModuleType, ResourceLimits, Secret, TokenHash};
-use semver::Version;
 use serde_json::Value;
 
 use crate::{
+    hub_info,
     loopback::LoopbackSandbox,
     refusing::{NoDial, NoPackages, NoSealer},
     signed::digest,
@@ -51,7 +51,7 @@ impl Guest {
     /// # Panics
     /// With every problem of the manifest.
     pub(crate) fn new(manifest: &str, port: ModulePort) -> Self {
-        let parsed = Manifest::parse(manifest.as_bytes(), &version(), &LIMITS);
+        let parsed = Manifest::parse(manifest.as_bytes(), &hub_info().version, &LIMITS);
         let secret = || selena_core::new_token().expect("the operating system has random numbers");
         Self {
             manifest: parsed.unwrap_or_else(|problems| panic!("the hub refuses the manifest: {problems}")).manifest,
@@ -151,14 +151,7 @@ pub(crate) async fn store(guest: &Guest) -> Arc<dyn Store> {
 pub(crate) async fn assemble(guest: &Guest, store: Arc<dyn Store>, data_dir: &Path) -> Parts {
     let sandbox: Arc<dyn Sandbox> = Arc::new(LoopbackSandbox::new(guest.run.clone()));
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
-    let info = HubInfo {
-        version: version(),
-        commit: "unknown".to_owned(),
-        build_time: "unknown".to_owned(),
-        hardware: Value::Null,
-        os: Value::Null,
-    };
-    let api = Api::new(info, store, calls.clone(), Development::default(), RequestLimits::Protocol).await;
+    let api = Api::new(hub_info(), store, calls.clone(), Development::default(), RequestLimits::Protocol).await;
     let api = Arc::new(api.expect("the store is readable"));
     let modules = Modules::load(ModulesParts {
         api: api.clone(),
@@ -180,8 +173,4 @@ pub(crate) async fn assemble(guest: &Guest, store: Arc<dyn Store>, data_dir: &Pa
     let modules = modules.await.expect("the store is readable");
     let run = guest.run();
     Parts { api, modules, calls, run, neighbour: neighbour() }
-}
-
-fn version() -> Version {
-    env!("CARGO_PKG_VERSION").parse().expect("cargo's versions are versions")
 }

@@ -4,7 +4,8 @@ use std::{fs::File, io, os::fd::OwnedFd, path::Path};
 
 use futures_util::future::{BoxFuture, ready};
 use selena_core::ports::{
-    Dial, DialError, DialTarget, ImageProgram, PackageError, PackageReader, SealError, Sealer, UnpackedPackage,
+    CallError, Dial, DialError, DialTarget, ImageProgram, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest,
+    PackageError, PackageReader, RunId, SealError, Sealer, UnpackedPackage,
 };
 
 /// Opens no package.
@@ -27,6 +28,22 @@ impl PackageReader for NoPackages {
 
 fn none() -> PackageError {
     PackageError::Io(io::Error::other("a hub for tests installs no packages"))
+}
+
+/// Calls no module: each call is one that nobody answers in time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCalls;
+
+impl ModuleCalls for NoCalls {
+    fn call<'a>(
+        &'a self,
+        _address: &'a ModuleAddress,
+        _request: ModuleRequest<'a>,
+    ) -> BoxFuture<'a, Result<ModuleAnswer, CallError>> {
+        Box::pin(ready(Err(CallError::Timeout)))
+    }
+
+    fn forget(&self, _run: &RunId) {}
 }
 
 /// Opens no sealed secret.

@@ -1,45 +1,11 @@
 //! The audit log under a flood of details of a module's own choosing.
 
-use std::sync::Arc;
-
-use futures_util::future::BoxFuture;
-use selena_core::{
-    Api, Development, HubInfo,
-    identity::RequestLimits,
-    ports::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest, RunId, Store},
-};
-use selena_store::Sqlite;
-
-/// Nobody is called here.
-#[derive(Debug)]
-struct NoCalls;
-
-impl ModuleCalls for NoCalls {
-    fn call<'a>(
-        &'a self,
-        _: &'a ModuleAddress,
-        _: ModuleRequest<'a>,
-    ) -> BoxFuture<'a, Result<ModuleAnswer, CallError>> {
-        Box::pin(async { Err(CallError::Timeout) })
-    }
-    fn forget(&self, _: &RunId) {}
-}
-
-async fn api() -> Api {
-    let info = HubInfo {
-        version: semver::Version::new(1, 0, 0),
-        commit: String::new(),
-        build_time: String::new(),
-        hardware: serde_json::Value::Null,
-        os: serde_json::Value::Null,
-    };
-    let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().expect("a store"));
-    Api::new(info, store, Arc::new(NoCalls), Development::default(), RequestLimits::Protocol).await.expect("an API")
-}
+use selena_core::{Development, identity::RequestLimits};
+use selena_testkit::memory_api;
 
 #[tokio::test]
 async fn a_module_cannot_push_what_others_did_out_of_the_log() {
-    let api = api().await;
+    let api = memory_api(Development::default(), RequestLimits::Protocol).await;
     for number in 0..5000 {
         api.refused_with("egress_denied", "chatty", &format!("host-{number}.example:443"));
     }

@@ -7,16 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::future::BoxFuture;
 use selena_core::{
-    Api, Development, HubInfo,
+    Api, Development,
     identity::{ModuleRun, NewRun, Origin, RequestLimits},
-    ports::{
-        CallError, ListenerHost, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest, RunId, ServedListener, Store,
-    },
+    ports::{ListenerHost, RunId, ServedListener},
 };
 use selena_http::Server;
-use selena_store::Sqlite;
+use selena_testkit::memory_api;
 use selena_types::{ManifestEvents, ModulePort, ModuleType, Permission, Secret, TokenHash};
 
 /// What a column of the table says.
@@ -105,21 +102,6 @@ fn without_token(path: &str, status: u16) -> bool {
     }
 }
 
-/// Nobody is called here.
-#[derive(Debug)]
-struct NoCalls;
-
-impl ModuleCalls for NoCalls {
-    fn call<'a>(
-        &'a self,
-        _: &'a ModuleAddress,
-        _: ModuleRequest<'a>,
-    ) -> BoxFuture<'a, Result<ModuleAnswer, CallError>> {
-        Box::pin(async { Err(CallError::Timeout) })
-    }
-    fn forget(&self, _: &RunId) {}
-}
-
 /// A listener with one origin.
 struct Door {
     address: SocketAddr,
@@ -152,16 +134,8 @@ impl Door {
 }
 
 async fn api() -> Arc<Api> {
-    let info = HubInfo {
-        version: semver::Version::new(1, 0, 0),
-        commit: String::new(),
-        build_time: String::new(),
-        hardware: serde_json::Value::Null,
-        os: serde_json::Value::Null,
-    };
-    let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().expect("a store"));
     let development = Development { token: Some(Secret::new("dev".to_owned())), webhook_secret: None };
-    Arc::new(Api::new(info, store, Arc::new(NoCalls), development, RequestLimits::Lifted).await.expect("an API"))
+    Arc::new(memory_api(development, RequestLimits::Lifted).await)
 }
 
 fn module(module_type: ModuleType, permissions: Vec<Permission>) -> Origin {

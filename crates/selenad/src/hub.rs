@@ -53,6 +53,7 @@ pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
     tokio::spawn(serve_admin(admin, api.clone(), admin_ended.clone()));
     tokio::spawn(api.clone().keep_audit());
     tokio::spawn(api.clone().keep_presence());
+    tokio::spawn(api.clone().keep_maintenance());
     let keeper = tokio::spawn(modules.clone().run());
     tokio::spawn(oauth.clone().keep_fresh());
     first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;

@@ -3,6 +3,7 @@
 mod devices;
 mod events;
 mod integrity;
+mod maintenance;
 mod secrets;
 
 pub use events::may_see;
@@ -23,6 +24,7 @@ use crate::{
     access::Operation,
     audit::Audit,
     devices::Devices,
+    hub_events::PUBLISHED,
     identity::{Caller, Credentials, Identity, Origin, RequestLimits},
     integrity::Integrity,
     intents::Intents,
@@ -162,6 +164,7 @@ impl Api {
             // Where no token is needed, one that is no longer valid does no harm.
             Err(ApiError::Unauthenticated) if operation.rule().public => return Ok(Caller::Anonymous),
             Ok(caller) => operation.check(&caller).map(|()| caller.clone()).map_err(|error| (error, Some(caller))),
+            Err(error) if operation == Operation::Health => Err((origin.refused_health(error), None)),
             Err(error) => Err((error, None)),
         };
         outcome.map_err(|(error, caller)| {
@@ -350,6 +353,7 @@ impl Api {
 }
 
 pub(crate) fn append(tx: &mut dyn Tx, event_type: &str, source: &str, payload: Value) -> Result<Arc<Event>, ApiError> {
+    debug_assert!(source != "core" || PUBLISHED.contains(&event_type), "`{event_type}` is missing in the hub's list");
     let event_type = EventType::new(event_type).expect("the hub's own event types are well-formed");
     Ok(tx.append_event(Uuid::new_v4(), &event_type, source, Timestamp::now(), payload)?)
 }

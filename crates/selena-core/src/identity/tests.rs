@@ -64,11 +64,23 @@ async fn k09_without_a_valid_token_twenty_a_second() {
     let own = run("one", "t1");
     let origin = Origin::Module(own.clone());
     let limited = |credentials| {
-        (0..50).filter(|_| !matches!(identity.authenticate(&origin, credentials), Err(ApiError::RateLimited))).count()
+        let refused = |_: &i32| {
+            matches!(identity.authenticate(&origin, credentials), Err(ApiError::RateLimited | ApiError::Flooding))
+        };
+        50 - (0..50).filter(refused).count()
     };
     assert_eq!(limited(Credentials::Bearer("wrong")), 20);
     assert_eq!(limited(Credentials::None), 0, "all without a valid token share the window");
     assert!(identity.authenticate(&origin, Credentials::Bearer("t1")).is_ok(), "the module itself is not hit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn k09_a_flood_of_guesses_makes_no_health_check_part_of_it() {
+    let origin = Origin::Module(run("one", "t1"));
+    assert!(matches!(origin.refused_health(ApiError::Unauthenticated), ApiError::Unauthenticated));
+    let at_once =
+        (0..50).filter(|_| matches!(origin.refused_health(ApiError::Flooding), ApiError::RateLimited)).count();
+    assert_eq!(at_once, 20, "a flood of health checks is one too");
 }
 
 #[test]
@@ -84,8 +96,11 @@ async fn k06_no_request_that_begins_after_a_revocation_passes() {
 
     for _ in 0..200 {
         let identity = Arc::new(Identity::new(None, RequestLimits::Lifted));
-        let new =
-            Arc::new(ModuleRun { limit: SlidingWindow::new(None), anonymous: SlidingWindow::new(None), ..unshared() });
+        let new = Arc::new(ModuleRun {
+            limit: RequestLimit::new(None),
+            strangers: StrangerLimits::new(RequestLimits::Lifted),
+            ..unshared()
+        });
         identity.set_current(&new.name, token::hash("t"));
         let (revoked, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let askers: Vec<_> = (0..4)
@@ -121,8 +136,8 @@ fn k04_the_place_of_a_wrong_character_does_not_show_in_the_time() {
     let identity = Identity::new(None, RequestLimits::Lifted);
     let right = "t".repeat(64);
     let own = Arc::new(ModuleRun {
-        limit: SlidingWindow::new(None),
-        anonymous: SlidingWindow::new(None),
+        limit: RequestLimit::new(None),
+        strangers: StrangerLimits::new(RequestLimits::Lifted),
         ..Arc::into_inner(run("one", &right)).expect("alone")
     });
     let origin = Origin::Module(own);

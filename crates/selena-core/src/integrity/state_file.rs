@@ -34,6 +34,9 @@ pub(super) struct AgentState {
     pub(super) changed_files: Vec<String>,
     /// How often it tried to restore them.
     pub(super) restore_attempts: u64,
+    /// Who has announced a change of the hub's files that holds now: `update` or `operator`.
+    #[serde(default)]
+    pub(super) maintenance: Option<String>,
     /// The boot it was in, as `/proc/sys/kernel/random/boot_id` has it.
     boot_id: String,
     /// When, in seconds since that boot.
@@ -50,6 +53,7 @@ impl AgentState {
             files_checked: 0,
             changed_files,
             restore_attempts: 0,
+            maintenance: None,
             boot_id: String::new(),
             checked_at_boot_secs: secs_since_boot(),
         }

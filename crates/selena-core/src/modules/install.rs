@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use selena_signature::KeyId;
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Runtime, RuntimeMode, Transport};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ModuleRecord, Modules, Progress, TrialReport, Upload, about,
@@ -79,6 +79,10 @@ impl Modules {
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
+        }
+        if existing.is_none() {
+            let found = json!({ "name": name, "version": staged.manifest.version });
+            self.parts.api.announce("module.discovered", found).await?;
         }
         self.record_install(existing.as_deref(), &staged, &who);
         let message = with_signer("the package is checked; it is tried next", staged.signed_by.as_ref());

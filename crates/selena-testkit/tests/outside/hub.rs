@@ -8,15 +8,13 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use selena_core::{
-    Api, Credentials, CredentialsError, Development, HubInfo, Secrets,
+    Api, Credentials, CredentialsError, Development, Secrets,
     egress::EgressGate,
     identity::{Caller, ModuleRun, NewRun, Origin, RequestLimits},
-    ports::{
-        CallError, ListenerHost, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest, RunId, ServedListener, Store,
-    },
+    ports::{ListenerHost, RunId, ServedListener},
 };
 use selena_http::Server;
-use selena_store::Sqlite;
+use selena_testkit::memory_api;
 use selena_types::{AuditRecord, EgressRule, ModuleName, ModuleType, OAuthProvider, Permission, Secret, TokenHash};
 use selena_vault::GuardedDial;
 use serde_json::Value;
@@ -54,21 +52,6 @@ impl Credentials for Tokens {
     }
 }
 
-/// Nobody is called here.
-#[derive(Debug)]
-struct NoCalls;
-
-impl ModuleCalls for NoCalls {
-    fn call<'a>(
-        &'a self,
-        _: &'a ModuleAddress,
-        _: ModuleRequest<'a>,
-    ) -> BoxFuture<'a, Result<ModuleAnswer, CallError>> {
-        Box::pin(async { Err(CallError::Timeout) })
-    }
-    fn forget(&self, _: &RunId) {}
-}
-
 pub(crate) struct Hub {
     pub(crate) api: Arc<Api>,
 }
@@ -89,16 +72,7 @@ impl Hub {
 
     /// An API as it is while a package is tried.
     pub(crate) async fn without_secrets() -> Self {
-        let info = HubInfo {
-            version: semver::Version::new(1, 0, 0),
-            commit: String::new(),
-            build_time: String::new(),
-            hardware: Value::Null,
-            os: Value::Null,
-        };
-        let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().unwrap());
-        let api = Api::new(info, store, Arc::new(NoCalls), Development::default(), RequestLimits::Lifted).await;
-        Self { api: Arc::new(api.unwrap()) }
+        Self { api: Arc::new(memory_api(Development::default(), RequestLimits::Lifted).await) }
     }
 
     pub(crate) fn door(&self, module: &str) -> Door {

@@ -42,7 +42,12 @@ fn payload(sent_ns: u64) -> String {
 
 /// The body of `POST /events/publish`.
 pub(super) fn to_publish(sent_ns: u64) -> String {
-    format!("{{\"event_type\":\"{TYPE}\",\"payload\":{}}}", payload(sent_ns))
+    to_publish_as(TYPE, sent_ns)
+}
+
+/// The same with another type, which no subscriber of [`PATTERN`] gets.
+pub(super) fn to_publish_as(event_type: &str, sent_ns: u64) -> String {
+    format!("{{\"event_type\":\"{event_type}\",\"payload\":{}}}", payload(sent_ns))
 }
 
 /// An event as the hub would deliver it, for what speaks without the hub.

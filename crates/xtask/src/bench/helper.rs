@@ -15,7 +15,14 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-use super::{Options, control::Doors, mqtt, ping, programs::InContainer, receiver, run, server};
+use super::{
+    Options,
+    control::Doors,
+    flood::{self, Flood},
+    mqtt, ping,
+    programs::InContainer,
+    receiver, run, server,
+};
 
 /// The roles. Nobody but the benchmark starts them.
 #[derive(Debug, Subcommand)]
@@ -62,6 +69,9 @@ pub(crate) enum Helper {
         #[arg(long)]
         millis: u64,
     },
+    /// Asks more than it may.
+    #[command(name = "__flood", hide = true)]
+    Flood(Flood),
     /// Subscribes to a broker.
     #[command(name = "__mqtt-receiver", hide = true)]
     MqttReceiver {
@@ -89,6 +99,7 @@ impl Helper {
             Self::BareServer { body } => as_the_hub()?.block_on(server::run(&body)),
             Self::Ping { port, millis } => as_the_hub()?.block_on(ping::run(port, Duration::from_millis(millis))),
             Self::Receiver { ports } => one_thread()?.block_on(receiver::run(ports)),
+            Self::Flood(flood) => one_thread()?.block_on(flood::run(flood)),
             Self::MqttReceiver { broker, count } => one_thread()?.block_on(mqtt::run(broker, count)),
         }
     }

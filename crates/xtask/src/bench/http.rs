@@ -1,11 +1,11 @@
 //! A small HTTP/1.1 that costs little beside what is measured: keep-alive, no pipelining, bodies by `Content-Length`.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
 
 /// Most headers of a message.
@@ -101,10 +101,10 @@ fn status(bytes: &[u8]) -> anyhow::Result<Option<Head<u16>>> {
     Ok(Some(Head { meaning: status, head_bytes, body_bytes }))
 }
 
-/// A client's connection to a port of this machine.
+/// A client's connection to a port of this machine, or to a socket.
 #[derive(Debug)]
-pub(super) struct Connection {
-    wire: Wire<TcpStream>,
+pub(super) struct Connection<S = TcpStream> {
+    wire: Wire<S>,
     port: u16,
     request: Vec<u8>,
 }
@@ -116,7 +116,18 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Self { wire: Wire::new(stream), port, request: Vec::with_capacity(4096) })
     }
+}
 
+impl Connection<UnixStream> {
+    pub(super) async fn open_unix(socket: &Path) -> anyhow::Result<Self> {
+        let stream = UnixStream::connect(socket).await;
+        let stream = stream.with_context(|| format!("cannot connect to {}", socket.display()))?;
+        // A socket has no port: what stands in `Host` is of no matter there.
+        Ok(Self { wire: Wire::new(stream), port: 0, request: Vec::with_capacity(4096) })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Asks, and gives the body of the answer, whose status has to be the expected one.
     pub(super) async fn ask(
         &mut self,

@@ -15,6 +15,7 @@ use nix::{
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
+    net::UnixStream,
     process::{Child, ChildStdout, Command},
     time::timeout,
 };
@@ -33,6 +34,7 @@ pub(super) struct Hub {
     /// Kept open, so that the hub can write to it.
     _output: BufReader<ChildStdout>,
     pid: u32,
+    admin_socket: PathBuf,
     pub(super) port: u16,
     /// From before the process was made to the first answer of `/health`.
     pub(super) ready: Duration,
@@ -44,13 +46,24 @@ impl Hub {
         Self::start_with(program, data, &[]).await
     }
 
+    /// Starts a hub that limits requests as the protocol says.
+    pub(super) async fn start_limited(program: &Path, data: &Path) -> anyhow::Result<Self> {
+        Self::launch(program, data, &[]).await
+    }
+
     /// Starts a hub with further arguments.
     pub(super) async fn start_with(program: &Path, data: &Path, more: &[OsString]) -> anyhow::Result<Self> {
+        let mut arguments = vec!["--no-rate-limit".into()];
+        arguments.extend_from_slice(more);
+        Self::launch(program, data, &arguments).await
+    }
+
+    async fn launch(program: &Path, data: &Path, more: &[OsString]) -> anyhow::Result<Self> {
         fs::create_dir_all(data)?;
         let log_path = data.with_extension("log");
         let mut command = Command::new(program);
         command
-            .args(["--dev", "--listen", "127.0.0.1:0", "--no-rate-limit", "--name-prefix"])
+            .args(["--dev", "--listen", "127.0.0.1:0", "--name-prefix"])
             .arg(format!("bench-{}-", std::process::id()))
             .arg("--data-dir")
             .arg(data)
@@ -73,7 +86,12 @@ impl Hub {
         Connection::open(port).await?.get("/api/v1/health", TOKEN).await?;
         let ready = begun.elapsed();
         let pid = child.id().context("the hub has ended")?;
-        Ok(Self { child, _output: output, pid, port, ready })
+        Ok(Self { child, _output: output, pid, admin_socket: data.join("run/admin.sock"), port, ready })
+    }
+
+    /// A connection as a person, whom no limit of requests holds up.
+    pub(super) async fn connect_as_person(&self) -> anyhow::Result<Connection<UnixStream>> {
+        Connection::open_unix(&self.admin_socket).await
     }
 
     /// A connection to its API.

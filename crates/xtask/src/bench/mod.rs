@@ -12,6 +12,8 @@ mod control;
 mod devices;
 mod event;
 mod fdatasync;
+mod flood;
+mod floods;
 mod helper;
 mod http;
 mod hub;
@@ -35,6 +37,7 @@ mod server;
 mod table;
 mod tally;
 mod ten;
+mod token_timing;
 mod webhooks;
 
 use std::{
@@ -78,6 +81,8 @@ enum Part {
     One,
     /// Deliveries to ten subscribers.
     Ten,
+    /// Floods of requests, who else asks meanwhile, and what a refusal tells by its time.
+    Floods,
     /// Packages that are refused.
     Packages,
     /// A module from its upload to its start; needs root and Docker.

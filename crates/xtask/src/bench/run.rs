@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    Options, Pace, Part, devices,
+    Options, Pace, Part, devices, floods,
     hub::{Hub, own_program},
     install, integrity,
     machine::Machine,
@@ -19,7 +19,7 @@ use super::{
     programs::InContainer,
     ready,
     table::{Row, Table},
-    ten, webhooks,
+    ten, token_timing, webhooks,
 };
 
 /// What is said below the table; its lines are not of this run.
@@ -81,7 +81,8 @@ fn commands(options: &Options) -> String {
     let quick = if options.quick { ", too short to learn numbers from" } else { "" };
     format!(
         "`cargo xtask bench {flags}`{quick}; hub: `selenad --dev --data-dir DIR --listen 127.0.0.1:0 --no-rate-limit \
-         --name-prefix bench-…`, built with `cargo build --release -p selenad`"
+         --name-prefix bench-…`, built with `cargo build --release -p selenad`; \
+         without `--no-rate-limit` where it is flooded"
     )
 }
 
@@ -122,9 +123,15 @@ impl Bench<'_> {
         Ok(rows)
     }
 
-    /// Rows of packages; each has a hub of its own.
+    /// Rows of floods and packages; each has a hub of its own.
     async fn strangers(&self) -> anyhow::Result<Vec<Row>> {
         let mut rows = Vec::new();
+        if self.options.wants(Part::Floods) {
+            self.tell("floods");
+            let program = own_program(self.program, self.dir, "selenad-floods")?;
+            rows.extend(floods::rows(&program, self.dir, self.pace).await?);
+            rows.push(token_timing::row()?);
+        }
         if self.options.wants(Part::Packages) {
             self.tell("packages that are refused");
             let program = own_program(self.program, self.dir, "selenad-packages")?;
