@@ -7,6 +7,7 @@
 //! This crate knows nothing of HTTP towards modules, of tokens and of SQL. It holds no secret: a module's environment
 //! passes only through the listener. No thread of an async runtime ever enters a foreign namespace.
 
+mod beneath;
 mod cgroup;
 mod cleanup;
 mod commands;
@@ -22,6 +23,7 @@ mod logs;
 mod loop_device;
 mod loop_ioctl;
 mod namespace;
+mod package;
 mod passwd;
 mod placing;
 mod runs;

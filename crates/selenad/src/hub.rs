@@ -139,7 +139,8 @@ async fn end_key_change(modules: &Modules, vault: &dyn Vault) {
 }
 
 fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {
-    let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.join("sandbox"), hub_id);
+    let state_dir = places.data_dir.join("sandbox");
+    let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.clone(), state_dir, hub_id);
     config.docker_socket = places.docker_socket.clone();
     config.name_prefix = places.name_prefix.clone();
     config.sysfs = places.sysfs.clone();
