@@ -31,7 +31,9 @@ pub(crate) async fn verify(
         // A run that ended takes its root along; then that is the reason.
         Err(_) if placing::first_process(engine, run).await.is_err() => Err(SandboxError::RunEnded),
         Ok(_) => Err(failure::refused(LOOKING, "it was exchanged while the container was started")),
-        Err(SandboxError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => Err(SandboxError::RunEnded),
+        Err(SandboxError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Err(SandboxError::RunEnded)
+        }
         Err(error) => Err(error),
     }
 }
