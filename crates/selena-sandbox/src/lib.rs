@@ -12,6 +12,7 @@ mod cgroup;
 mod cleanup;
 mod commands;
 mod config;
+mod confinement;
 mod container;
 mod data_image;
 mod engine;
@@ -36,4 +37,5 @@ mod usage;
 mod validation;
 
 pub use config::SandboxConfig;
+pub use confinement::Confinement;
 pub use sandbox::DockerSandbox;

@@ -19,7 +19,8 @@ pub(crate) fn check(config: &SandboxConfig, spec: &ContainerSpec) -> Result<(), 
     Err(failure::refused(CHECKING, problem))
 }
 
-fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
+/// What is wrong with it, if anything is.
+pub(crate) fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     let limits = &spec.resources;
     if spec.uid == 0 {
         return Some("the user is root".to_owned());

@@ -55,12 +55,7 @@ impl Sandbox for LoopbackSandbox {
         Box::pin(async { Ok(()) })
     }
 
-    fn copy_data(
-        &self,
-        _module: &ModuleName,
-        _from: &Path,
-        _to: &Path,
-    ) -> BoxFuture<'_, Result<(), SandboxError>> {
+    fn copy_data(&self, _module: &ModuleName, _from: &Path, _to: &Path) -> BoxFuture<'_, Result<(), SandboxError>> {
         refused("copying a module's data")
     }
 

@@ -9,12 +9,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use selena_core::ports::{ContainerExit, Sandbox};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Mutex, Semaphore, mpsc},
+    time::{Interval, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -118,12 +120,24 @@ impl Server {
     }
 
     /// Serves until `ended`; then what was begun and cannot be left half-done comes to its end.
-    pub async fn run(self: Arc<Self>, listener: UnixListener, ended: CancellationToken) {
+    ///
+    /// `pulse` is how often, and to whom, this loop says that it is alive.
+    pub async fn run(
+        self: Arc<Self>,
+        listener: UnixListener,
+        ended: CancellationToken,
+        pulse: Option<(Duration, fn())>,
+    ) {
+        let mut beats = pulse.map(|(every, _)| interval(every));
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let connections = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
                 () = ended.cancelled() => break,
+                () = next(&mut beats) => {
+                    pulse.inspect(|(_, beat)| beat());
+                    continue;
+                }
                 accepted = listener.accept() => accepted,
             };
             let stream = match accepted {
@@ -197,5 +211,12 @@ impl Server {
         while exits.try_recv().is_ok() {}
         Session::new(socket, self.calls.clone()).run(&*self.sandbox, &mut exits).await;
         Ok(())
+    }
+}
+
+async fn next(beats: &mut Option<Interval>) {
+    match beats {
+        Some(beats) => _ = beats.tick().await,
+        None => std::future::pending().await,
     }
 }

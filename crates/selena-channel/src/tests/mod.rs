@@ -107,7 +107,7 @@ fn serve(
     let listener = listen(&path, None).unwrap();
     let server = Arc::new(Server::new(sandbox, Arc::new(TestGate), peer));
     let ended = CancellationToken::new();
-    (server.tally(), ended.clone(), tokio::spawn(server.run(listener, ended)))
+    (server.tally(), ended.clone(), tokio::spawn(server.run(listener, ended, None)))
 }
 
 async fn is_up(core: &RemoteSandbox) {

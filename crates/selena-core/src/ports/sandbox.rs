@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::File,
+    ops::RangeInclusive,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,6 +16,9 @@ use semver::Version;
 use tokio::sync::{mpsc, watch};
 
 use super::{DeviceGrant, HostDevices};
+
+/// The users that modules run as, each as another one. No other program of the system may be one of them.
+pub const MODULE_UIDS: RangeInclusive<u32> = 400_000..=465_535;
 
 /// Id of one container run: the engine's container id, 64 hex digits.
 /// Every start makes a new container, so a run id also names one namespace.
