@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
-    process::{self, Child},
+    process,
     sync::{
         Once,
         atomic::{AtomicU32, Ordering},
@@ -20,7 +20,13 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Answer, Client, Door, Engine, Module, Options, Package, http::Request, start::spawn, wait};
+use crate::{
+    Answer, Client, Door, Engine, Module, Options, Package,
+    http::Request,
+    processes::{self, Processes},
+    start::{spawn, spawn_core},
+    wait,
+};
 
 /// A hub. Dropping it kills it, and removes all that it made.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub struct Hub {
     prefix: String,
     token: String,
     webhook_secret: String,
-    process: Child,
+    processes: Processes,
     port: u16,
 }
 
@@ -80,28 +86,58 @@ impl Hub {
             mount_memory(&dir.path().join("data"), mib);
         }
         let (token, webhook_secret) = (random_hex(), random_hex());
-        let (process, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
-        Self { options, dir, prefix: prefix(number), token, webhook_secret, process, port }
+        let (processes, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
+        Self { options, dir, prefix: prefix(number), token, webhook_secret, processes, port }
     }
 
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
-        self.process.kill().expect("the hub can be killed");
-        self.process.wait().expect("a killed process ends");
+        self.processes.kill();
+    }
+
+    /// Kills the core only.
+    pub fn kill_core(&mut self) {
+        processes::kill(&mut self.processes.core);
+    }
+
+    /// Kills the sandbox only.
+    ///
+    /// # Panics
+    /// If it is no process of its own.
+    pub fn kill_sandbox(&mut self) {
+        processes::kill(self.processes.sandbox.as_mut().expect("the hub is two processes"));
+    }
+
+    /// Starts the core again; its port changes.
+    #[track_caller]
+    pub fn start_core_again(&mut self) {
+        let dir = self.dir.path();
+        (self.processes.core, self.port) =
+            spawn_core(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
+    }
+
+    /// Starts the sandbox again.
+    #[track_caller]
+    pub fn start_sandbox_again(&mut self) {
+        self.processes.sandbox = Some(processes::spawn_sandbox(&self.options, self.dir.path(), &self.prefix));
     }
 
     /// Tells it to end; gives its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         kill(Pid::from_raw(self.pid()), Signal::SIGTERM).expect("the hub can be told");
-        self.process.wait().expect("the hub ends").code()
+        let code = self.processes.core.wait().expect("the hub ends").code();
+        if let Some(sandbox) = &mut self.processes.sandbox {
+            kill(Pid::from_raw(sandbox.id().cast_signed()), Signal::SIGTERM).expect("the sandbox can be told");
+            assert_eq!(sandbox.wait().expect("the sandbox ends").code(), Some(0), "the sandbox ends well");
+        }
+        code
     }
 
     /// Starts it again with the same data; its port changes.
     #[track_caller]
     pub fn start_again(&mut self) {
-        let (process, port) = spawn(&self.options, self.dir.path(), &self.prefix, &self.token, &self.webhook_secret);
-        self.process = process;
-        self.port = port;
+        let dir = self.dir.path();
+        (self.processes, self.port) = spawn(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
     }
 
     /// Starts it again with the same data and a new key for secrets.
@@ -143,7 +179,7 @@ impl Hub {
 
     /// Whether it still runs.
     pub fn lives(&mut self) -> bool {
-        self.process.try_wait().is_ok_and(|ended| ended.is_none())
+        self.processes.core.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
     /// The API on the host, without a token.
@@ -259,10 +295,31 @@ impl Hub {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// All that its sandbox logged, if that is a process of its own.
+    #[must_use]
+    pub fn sandbox_log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("sandbox-log")).unwrap_or_default()
+    }
+
+    /// The sandbox's process.
+    ///
+    /// # Panics
+    /// If it is no process of its own.
+    #[must_use]
+    pub fn sandbox_pid(&self) -> i32 {
+        self.processes.sandbox.as_ref().expect("the hub is two processes").id().cast_signed()
+    }
+
+    /// The socket between core and sandbox.
+    #[must_use]
+    pub fn sandbox_socket(&self) -> PathBuf {
+        self.dir.path().join("run/sandbox.sock")
+    }
+
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.process.id().cast_signed()
+        self.processes.core.id().cast_signed()
     }
 
     /// Its port on the host.
@@ -286,14 +343,19 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        let _dead_already = self.process.kill();
-        let _waited_for_already = self.process.wait();
+        for process in self.processes.sandbox.iter_mut().chain([&mut self.processes.core]) {
+            let _dead_already = process.kill();
+            let _waited_for_already = process.wait();
+        }
         self.options.engine.clean(&self.prefix);
         if self.options.data_mib.is_some() {
             let _not_mounted = umount2(&self.data_dir(), MntFlags::MNT_DETACH);
         }
         if thread::panicking() {
             show(&format!("the log of the hub {}:\n{}", self.prefix, tail(&self.log(), 60)));
+            if self.options.two_processes {
+                show(&format!("the log of its sandbox:\n{}", tail(&self.sandbox_log(), 60)));
+            }
         }
     }
 }

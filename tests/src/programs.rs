@@ -1,7 +1,7 @@
 //! The programs under test, built once.
 //!
 //! They are what a plain build of the workspace makes, unless the environment names others:
-//! `SELENA_TEST_SELENAD`, `SELENA_TEST_SELENACTL`, `SELENA_TEST_AGENT`, `SELENA_TEST_INIT`, `SELENA_TEST_PROBE`.
+//! `SELENA_TEST_SELENAD`, `SELENA_TEST_SANDBOX`, `SELENA_TEST_SELENACTL`, `SELENA_TEST_AGENT`, `SELENA_TEST_INIT`, `SELENA_TEST_PROBE`.
 
 use std::{
     env,
@@ -28,6 +28,17 @@ pub(crate) fn selenad() -> &'static Path {
             // With the whole workspace, so that what a build of everything made is what is used.
             cargo(&["--workspace", "--bin", "selenad"], "");
             target_dir().join("debug/selenad")
+        })
+    })
+}
+
+/// The sandbox of a hub in two processes.
+pub(crate) fn sandbox() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        given("SELENA_TEST_SANDBOX").unwrap_or_else(|| {
+            cargo(&["--workspace", "--bin", "selena-sandbox"], "");
+            target_dir().join("debug/selena-sandbox")
         })
     })
 }

@@ -1,6 +1,7 @@
 //! How a hub is started.
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{BufRead, BufReader},
@@ -8,7 +9,14 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::{Engine, programs, wait};
+use crate::{
+    Engine,
+    processes::{self, Processes},
+    programs, wait,
+};
+
+/// Where the programs that a hub starts are.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How a hub is started.
 #[derive(Clone, Debug)]
@@ -33,6 +41,9 @@ pub struct Options {
     pub port: u16,
     /// Its settings file, if it has one.
     pub settings: Option<&'static str>,
+    /// Whether the sandbox is a process of its own and the core has no right, as on a real hub; by default, if the
+    /// environment has `SELENA_TEST_TWO_PROCESSES`.
+    pub two_processes: bool,
 }
 
 impl Default for Options {
@@ -48,12 +59,23 @@ impl Default for Options {
             kill_at: 0,
             port: 0,
             settings: None,
+            two_processes: env::var_os("SELENA_TEST_TWO_PROCESSES").is_some_and(|value| !value.is_empty()),
         }
     }
 }
 
-/// Starts the program; gives its port once it listens.
-pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str) -> (Child, u16) {
+/// Starts the hub; gives its port once it listens.
+pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str) -> (Processes, u16) {
+    let sandbox = options.two_processes.then(|| {
+        processes::make_room(dir);
+        processes::spawn_sandbox(options, dir, prefix)
+    });
+    let (core, port) = spawn_core(options, dir, prefix, token, secret);
+    (Processes { core, sandbox }, port)
+}
+
+/// Starts the core; gives its port once it listens.
+pub(crate) fn spawn_core(options: &Options, dir: &Path, prefix: &str, token: &str, secret: &str) -> (Child, u16) {
     let (log_path, first_line) = (dir.join("log"), dir.join("stdout"));
     let log = OpenOptions::new().create(true).append(true).open(&log_path).expect("the log can be written");
     let out = File::create(&first_line).expect("the directory can be written");
@@ -62,26 +84,23 @@ pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, se
         fs::write(&path, text).expect("the directory can be written");
         path
     });
-    let mut process = Command::new(programs::selenad())
-        .args(["--dev", "--listen", &format!("127.0.0.1:{}", options.port), "--name-prefix", prefix])
+    let mut program =
+        if options.two_processes { processes::unprivileged_core(options, dir) } else { all_in_one(options, prefix) };
+    let mut process = program
+        .args(["--listen", &format!("127.0.0.1:{}", options.port)])
         .arg("--data-dir")
         .arg(dir.join("data"))
-        .arg("--docker-socket")
-        .arg(options.engine.socket())
-        .arg("--init")
-        .arg(programs::init())
-        .args(options.sysfs.iter().flat_map(|sysfs| [OsStr::new("--sysfs"), sysfs.as_os_str()]))
         .args(if options.rate_limit { None } else { Some("--no-rate-limit") })
         .args(settings.iter().flat_map(|path| [OsStr::new("--config"), path.as_os_str()]))
         .args(options.new_key.then_some("--new-key"))
         .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("PATH", PATH)
         .env("DEV_MODULE_TOKEN", token)
         .env("SELENA_WEBHOOK_SECRET", secret)
         .env("CORE_LOG_LEVEL", options.log_level)
         .env("SELENA_KILL_AT", options.kill_at.to_string())
         .env("SELENA_KILL_LOG", dir.join("points"))
-        .envs(options.ca_file.as_ref().map(|file| ("CORE_CA_FILE", file)))
+        .envs(options.ca_file.as_ref().map(|file| ("CORE_CA_FILE", processes::readable(options, file, dir))))
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(log)
@@ -96,4 +115,13 @@ pub(crate) fn spawn(options: &Options, dir: &Path, prefix: &str, token: &str, se
         line.strip_prefix("listening on 127.0.0.1:")?.strip_suffix('\n')?.parse().ok()
     });
     (process, port)
+}
+
+/// The whole hub in one process, as root.
+fn all_in_one(options: &Options, prefix: &str) -> Command {
+    let mut command = Command::new(programs::selenad());
+    command.args(["--dev", "--name-prefix", prefix]).arg("--docker-socket").arg(options.engine.socket());
+    command.arg("--init").arg(programs::init());
+    command.args(options.sysfs.iter().flat_map(|sysfs| [OsStr::new("--sysfs"), sysfs.as_os_str()]));
+    command
 }

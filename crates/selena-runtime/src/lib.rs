@@ -14,6 +14,7 @@ pub mod notify;
 pub mod release;
 pub mod settings;
 pub mod shutdown;
+pub mod sockets;
 pub mod startup_code;
 
 pub use exit::Exit;

@@ -4,6 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+/// Largest data volume of a module, in MiB.
+pub const MAX_DATA_MB: u32 = 4096;
+
 /// The machine's memory in MiB, if the kernel tells.
 #[must_use]
 pub fn memory_mb() -> Option<u32> {
@@ -11,6 +14,13 @@ pub fn memory_mb() -> Option<u32> {
     let kib: u64 =
         text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.trim().strip_suffix(" kB")?.parse().ok()?;
     u32::try_from(kib / 1024).ok()
+}
+
+/// What one module gets at most on this machine: memory in MiB, half of what there is, and all cores.
+#[must_use]
+pub fn module_share() -> (u32, f64) {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (memory_mb().unwrap_or(1024) / 2, f64::from(u32::try_from(cores).unwrap_or(u32::MAX)))
 }
 
 /// The machine, for people: cores, memory, architecture, model.

@@ -25,6 +25,7 @@ use crate::{
 };
 
 const LISTING: &str = "listing the hub's containers";
+const LOOKING: &str = "looking whose the container is";
 const STOPPING: &str = "stopping the container";
 const REMOVING: &str = "removing the container";
 const REMOVING_VOLUMES: &str = "removing the module's volumes";
@@ -33,6 +34,7 @@ const REMOVING_IMAGES: &str = "removing the module's images";
 impl Shared {
     /// SIGTERM, and SIGKILL after the grace.
     pub(crate) async fn stop(&self, run: &RunId, grace: Duration) -> Result<(), SandboxError> {
+        self.check_own(run).await?;
         let secs = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let options = StopContainerOptions { signal: None, t: Some(i32::try_from(secs).unwrap_or(i32::MAX)) };
         let stop = |docker: Docker| async move { fine_if_gone(docker.stop_container(&run.0, Some(options)).await) };
@@ -41,6 +43,7 @@ impl Shared {
 
     /// Kills and removes a container with its volume, and waits until it is gone.
     pub(crate) async fn remove(&self, run: &RunId) -> Result<(), SandboxError> {
+        self.check_own(run).await?;
         let options = RemoveContainerOptions { v: true, force: true, link: false };
         let remove = |docker: Docker| async move {
             match docker.remove_container(&run.0, Some(options)).await {
@@ -53,6 +56,23 @@ impl Shared {
         self.parked.lock().await.retain(|(parked, _)| parked != run);
         self.runs.ended(run, ExitCause::Gone);
         Ok(())
+    }
+
+    /// Refuses a container of somebody else: the engine takes its name as well as its id. One that is gone is fine.
+    async fn check_own(&self, run: &RunId) -> Result<(), SandboxError> {
+        if self.runs.is_known(run) {
+            return Ok(());
+        }
+        if run.0.len() != 64 || !run.0.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(failure::refused(LOOKING, "a run is named by 64 hex digits"));
+        }
+        let inspect = |docker: Docker| async move { docker.inspect_container(&run.0, None).await };
+        let Some(found) = self.engine.ask_if_there(LOOKING, inspect).await? else { return Ok(()) };
+        let labels = found.config.and_then(|config| config.labels).unwrap_or_default();
+        if labels.get(LABEL_HUB) == Some(&self.config.hub_id) {
+            return Ok(());
+        }
+        Err(failure::refused(LOOKING, "the container belongs to somebody else"))
     }
 
     /// Removes this hub's container of that name, if there is one. Another hub's stays, and the name is taken.

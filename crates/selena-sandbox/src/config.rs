@@ -28,6 +28,8 @@ pub struct SandboxConfig {
     pub init_binary: PathBuf,
     /// The image that Python modules start from.
     pub python_base_image: String,
+    /// The hub's data directory: packages and data images lie beneath it and nowhere else.
+    pub data_dir: PathBuf,
     /// A directory of this sandbox alone, for the user files that are mounted into containers.
     pub state_dir: PathBuf,
     /// Value of the label `selena.hub`. Only containers, volumes and images with it are ever listed or removed, so it
@@ -42,10 +44,11 @@ pub struct SandboxConfig {
 impl SandboxConfig {
     /// The usual settings of a hub that has Docker for itself.
     #[must_use]
-    pub fn new(init_binary: PathBuf, state_dir: PathBuf, hub_id: String) -> Self {
+    pub fn new(init_binary: PathBuf, data_dir: PathBuf, state_dir: PathBuf, hub_id: String) -> Self {
         Self {
             docker_socket: PathBuf::from("/var/run/docker.sock"),
             init_binary,
+            data_dir,
             python_base_image: "selena-python-base:latest".to_owned(),
             state_dir,
             hub_id,
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_protocol() {
-        let config = SandboxConfig::new("/init".into(), "/state".into(), "h".into());
+        let config = SandboxConfig::new("/init".into(), "/data".into(), "/state".into(), "h".into());
         let lamp = ModuleName::new("lamp").unwrap();
         assert_eq!(config.container_name(ContainerPurpose::Module, &lamp), "selena-module-lamp");
         assert_eq!(config.container_name(ContainerPurpose::Trial, &lamp), "selena-test-lamp");

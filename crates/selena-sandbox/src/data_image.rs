@@ -3,15 +3,21 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::{
+    fcntl::{FallocateFlags, OFlag, fallocate},
+    unistd::geteuid,
+};
+use selena_killpoints::point;
 
 use crate::commands;
 
 const MIB: i64 = 1024 * 1024;
+/// An image is its maker's alone.
+const MODE: u32 = 0o600;
 
 /// Opens the image, and makes it with `size_mb` MiB for the user `owner` if it is not there.
 ///
@@ -51,11 +57,37 @@ fn file_system_bytes(image: &File) -> io::Result<u64> {
     Ok(u64::from(blocks) << (10 + log_size.min(6)))
 }
 
+/// Copies an image to a file that is made for it; durable when it returns.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = open(from)?;
+    point("a copy of the data");
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(MODE).open(to)?;
+    let copied = io::copy(&mut from, &mut copy);
+    point("the sync of the data's copy");
+    if let Err(error) = copied.and_then(|_| copy.sync_all()) {
+        let _ = fs::remove_file(to);
+        return Err(error);
+    }
+    Ok(())
+}
+
 /// Opens an image that is there. A link, or a device in its place, is refused: root writes to what this returns.
+/// So is a file that this process did not make, since what is in it the kernel mounts as a file system.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("the data image is no regular file")) }
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(refused("the data image is no regular file"));
+    }
+    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o077 != 0 || metadata.nlink() != 1 {
+        return Err(refused("the data image was not made by the sandbox, or others may write to it"));
+    }
+    Ok(file)
+}
+
+fn refused(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, what)
 }
 
 fn make(path: &Path, size_mb: u32, owner: u32) -> io::Result<()> {
@@ -73,7 +105,7 @@ fn fill(unfinished: &Path, size_mb: u32, owner: u32) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(unfinished)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(unfinished)?;
     fallocate(&file, FallocateFlags::empty(), 0, i64::from(size_mb) * MIB)?;
     commands::make_ext4(file.try_clone()?, owner)?;
     file.sync_all()
@@ -87,9 +119,36 @@ fn unfinished(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
+
+    #[test]
+    fn an_image_that_somebody_else_made_or_can_reach_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data.img");
+        open_or_make(&path, 8, 20_001).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(open_or_make(&path, 8, 20_001).is_err(), "others may write");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::hard_link(&path, dir.path().join("second")).unwrap();
+        assert!(open_or_make(&path, 8, 20_001).is_err(), "it has two names");
+        fs::remove_file(dir.path().join("second")).unwrap();
+        assert!(open_or_make(&path, 8, 20_001).is_ok());
+        chown(&path, Some(20_001), None).expect("this test needs root");
+        assert!(open_or_make(&path, 8, 20_001).is_err(), "it is somebody else's");
+    }
+
+    #[test]
+    fn a_copy_is_an_image_too_and_never_replaces_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, to) = (dir.path().join("data.img"), dir.path().join("copy.img"));
+        open_or_make(&path, 8, 20_001).unwrap();
+        copy(&path, &to).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), fs::read(&to).unwrap());
+        assert!(open_or_make(&to, 8, 20_001).is_ok());
+        assert_eq!(copy(&path, &to).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
 
     #[test]
     fn an_image_is_made_once_and_keeps_its_blocks() {

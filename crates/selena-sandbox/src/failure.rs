@@ -27,14 +27,18 @@ pub(crate) fn incomplete(attempted: &'static str, missing: &'static str) -> Sand
 /// The operating system failed while `attempted`.
 pub(crate) fn system(attempted: &'static str) -> impl Fn(io::Error) -> SandboxError {
     move |source| match source.kind() {
+        io::ErrorKind::InvalidInput => refused(attempted, source.to_string()),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SandboxError::DiskFull { attempted },
         _ => SandboxError::System { attempted, source },
     }
 }
 
-/// Something is not as it has to be; `what` says so in words.
+/// Something is not as it has to be; `what` says so in words. It may be the core that asks for what it must not have, so
+/// the journal keeps it.
 pub(crate) fn refused(attempted: &'static str, what: impl Into<String>) -> SandboxError {
-    SandboxError::System { attempted, source: io::Error::new(io::ErrorKind::InvalidInput, what.into()) }
+    let what = what.into();
+    tracing::warn!(refusal = "sandbox", attempted, detail = what, "the sandbox refused something");
+    SandboxError::System { attempted, source: io::Error::new(io::ErrorKind::InvalidInput, what) }
 }
 
 /// Whether the engine answered with this status.

@@ -1,6 +1,9 @@
 //! The image of each module, `selena-module-<name>:<version>`, which is only the root around its package.
 
-use std::{io, time::Duration};
+use std::{
+    io::{self, Seek},
+    time::Duration,
+};
 
 use bollard::{
     Docker, body_try_stream,
@@ -64,8 +67,10 @@ async fn ensure_imported(
         return Ok(image);
     }
     let root = command.root.as_deref().ok_or(SandboxError::ImageMissing)?;
-    let file = File::open(root).await.map_err(failure::system(MAKING))?;
-    let files = ReaderStream::with_capacity(file, CHUNK);
+    // A copy of the descriptor shares its position, which an attempt before may have moved.
+    let from_begin = || root.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+    let file = from_begin().map_err(failure::system(MAKING))?;
+    let files = ReaderStream::with_capacity(File::from_std(file), CHUNK);
     let options = import_options(config, spec, LABEL_IMAGE, id);
     engine.ask_within(IMPORT_LIMIT, MAKING, |docker| import(docker, options, files)).await?;
     Ok(image)

@@ -7,10 +7,12 @@
 //! This crate knows nothing of HTTP towards modules, of tokens and of SQL. It holds no secret: a module's environment
 //! passes only through the listener. No thread of an async runtime ever enters a foreign namespace.
 
+mod beneath;
 mod cgroup;
 mod cleanup;
 mod commands;
 mod config;
+mod confinement;
 mod container;
 mod data_image;
 mod engine;
@@ -22,6 +24,7 @@ mod logs;
 mod loop_device;
 mod loop_ioctl;
 mod namespace;
+mod package;
 mod passwd;
 mod placing;
 mod runs;
@@ -34,4 +37,5 @@ mod usage;
 mod validation;
 
 pub use config::SandboxConfig;
+pub use confinement::Confinement;
 pub use sandbox::DockerSandbox;

@@ -96,6 +96,11 @@ impl Sandbox for DockerSandbox {
         })
     }
 
+    fn copy_data(&self, _module: &ModuleName, from: &Path, to: &Path) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Box::pin(async move { self.shared.copy_data(&from, &to).await })
+    }
+
     fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>> {
         let run = run.clone();
         Box::pin(async move { self.shared.remove(&run).await })

@@ -14,18 +14,20 @@ use selena_types::ModuleName;
 use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
+    beneath::{FileId, Place},
     container::{self, HostParts},
     data_image, failure, granted,
     host_devices::Node,
     images,
     loop_device::{self, LoopDevice},
-    passwd, placing,
+    package, passwd, placing,
     runs::PendingRun,
     sandbox::Shared,
     validation,
 };
 
 const DATA: &str = "preparing the data volume";
+const COPYING: &str = "copying the module's data";
 const CREATING: &str = "creating the container";
 const STARTING: &str = "starting the container";
 /// How long a device may stay busy after its volume was removed: udev looks at devices that change.
@@ -41,12 +43,13 @@ impl Shared {
         let image = images::ensure(&self.engine, &self.config, &spec).await?;
         let passwd = self.passwd_file(&spec).await?;
         let nodes = granted::nodes(&self.config.sysfs, &spec.devices).await?;
+        let package = package::find(&self.config, &spec).await?;
         let data = self.attach_data(&spec).await?;
         let parts = HostParts { image: &image, data_device: data.path(), passwd: passwd.as_deref(), nodes: &nodes };
         let pending = self.create(&name, &spec, parts).await?;
         let run = pending.id().clone();
         // The device is kept until the container has mounted it, or else it would let go of the image.
-        match self.launch(pending, &data, &nodes, spec.egress).await {
+        match self.launch(pending, &data, &nodes, &spec, package).await {
             Ok(started) => Ok(started),
             // Its log says why; the container goes with the next start or with the module.
             Err(SandboxError::RunEnded) => Err(SandboxError::RunEnded),
@@ -66,7 +69,8 @@ impl Shared {
         pending: PendingRun,
         _data: &LoopDevice,
         nodes: &[Node],
-        with_egress: bool,
+        spec: &ContainerSpec,
+        package: FileId,
     ) -> Result<StartedContainer, SandboxError> {
         let id = &pending.id().0;
         let start = |docker: Docker| async move { docker.start_container(id, None::<StartContainerOptions>).await };
@@ -74,7 +78,8 @@ impl Shared {
             return Err(granted::reason(nodes, error).await);
         }
         granted::verify(&self.engine, pending.id(), nodes).await?;
-        let (listeners, namespace) = placing::place(&self.engine, pending.id(), with_egress).await?;
+        package::verify(&self.engine, pending.id(), spec, package).await?;
+        let (listeners, namespace) = placing::place(&self.engine, pending.id(), spec.egress).await?;
         let run = pending.hand_out(namespace)?;
         Ok(StartedContainer { run, listener: listeners.hub, egress_listener: listeners.egress })
     }
@@ -104,7 +109,26 @@ impl Shared {
         let _alone = self.attaching.lock().await;
         self.release(&spec.module, &spec.data_image).await?;
         let (image, size_mb, owner) = (spec.data_image.clone(), spec.resources.data_mb, spec.uid);
-        blocking(DATA, move || LoopDevice::attach(&data_image::open_or_make(&image, size_mb, owner)?)).await
+        let root = self.config.data_dir.clone();
+        blocking(DATA, move || {
+            let place = Place::find(&root, &image)?;
+            LoopDevice::attach(&data_image::open_or_make(&place.path(), size_mb, owner)?)
+        })
+        .await
+    }
+
+    /// Copies an image that nothing has attached to a file that is made for it.
+    pub(crate) async fn copy_data(&self, from: &Path, to: &Path) -> Result<(), SandboxError> {
+        let _alone = self.attaching.lock().await;
+        if let Some(device) = self.device_of(from).await? {
+            return Err(failure::refused(COPYING, format!("{} is in use as {}", from.display(), device.display())));
+        }
+        let (root, from, to) = (self.config.data_dir.clone(), from.to_owned(), to.to_owned());
+        blocking(COPYING, move || {
+            let (from, to) = (Place::find(&root, &from)?, Place::find(&root, &to)?);
+            data_image::copy(&from.path(), &to.path())
+        })
+        .await
     }
 
     /// Frees an image from what its module left; called with `attaching` held.
@@ -132,8 +156,12 @@ impl Shared {
     }
 
     async fn device_of(&self, image: &Path) -> Result<Option<PathBuf>, SandboxError> {
-        let image = image.to_owned();
-        blocking(DATA, move || loop_device::device_of(&image)).await
+        let (root, image) = (self.config.data_dir.clone(), image.to_owned());
+        blocking(DATA, move || match Place::find(&root, &image) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            place => loop_device::device_of(&place?.path()),
+        })
+        .await
     }
 }
 

@@ -1,6 +1,9 @@
 //! What a container may be made of, checked again here: behind this crate there is root.
 
-use std::path::{Component, Path};
+use std::{
+    fs::File,
+    path::{Component, Path},
+};
 
 use selena_core::ports::{Command, ContainerPurpose, ContainerSpec, ImageCommand, SandboxError};
 
@@ -16,7 +19,8 @@ pub(crate) fn check(config: &SandboxConfig, spec: &ContainerSpec) -> Result<(), 
     Err(failure::refused(CHECKING, problem))
 }
 
-fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
+/// What is wrong with it, if anything is.
+pub(crate) fn problem(config: &SandboxConfig, spec: &ContainerSpec) -> Option<String> {
     let limits = &spec.resources;
     if spec.uid == 0 {
         return Some("the user is root".to_owned());
@@ -79,10 +83,8 @@ fn command_problem(command: &Command) -> Option<String> {
     if !is_dir {
         return Some("the image's working directory is no absolute path".to_owned());
     }
-    let is_file = |path: &Path| path.is_absolute() && path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
-    root.as_deref()
-        .filter(|root| !is_file(root))
-        .map(|root| format!("the image's files {} are no file", root.display()))
+    let is_file = |root: &File| root.metadata().is_ok_and(|metadata| metadata.is_file());
+    root.as_deref().filter(|root| !is_file(root)).map(|_| "the image's files are no regular file".to_owned())
 }
 
 fn is_plain_relative(path: &str) -> bool {
@@ -127,7 +129,7 @@ mod tests {
     #[test]
     fn what_could_be_unlimited_or_root_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let config = SandboxConfig::new("/bin/sh".into(), dir.path().into(), "h".into());
+        let config = SandboxConfig::new("/bin/sh".into(), "/".into(), dir.path().into(), "h".into());
         assert!(check(&config, &good(dir.path())).is_ok());
         let link = dir.path().join("link");
         std::os::unix::fs::symlink("/", &link).unwrap();
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn an_image_is_checked_again_here() {
         let dir = tempfile::tempdir().unwrap();
-        let config = SandboxConfig::new("/bin/sh".into(), dir.path().into(), "h".into());
+        let config = SandboxConfig::new("/bin/sh".into(), "/".into(), dir.path().into(), "h".into());
         std::fs::write(dir.path().join("root.tar"), "").unwrap();
         let with = |spoil: SpoilImage<'_>| {
             let program = ImageProgram {
@@ -163,7 +165,8 @@ mod tests {
                 env: vec!["A=b".to_owned()],
                 working_dir: "/srv/app".to_owned(),
             };
-            let mut image = ImageCommand { program, root: Some(dir.path().join("root.tar")) };
+            let root = File::open(dir.path().join("root.tar")).unwrap();
+            let mut image = ImageCommand { program, root: Some(root.into()) };
             spoil(&mut image);
             check(&config, &ContainerSpec { command: Command::Image(image), ..good(dir.path()) })
         };
@@ -175,8 +178,7 @@ mod tests {
             ("no variable", &|image| image.program.env.push("A".to_owned())),
             ("relative", &|image| image.program.working_dir = "srv".to_owned()),
             ("out", &|image| image.program.working_dir = "/srv/../..".to_owned()),
-            ("no file", &|image| image.root = Some(dir.path().into())),
-            ("relative root", &|image| image.root = Some("root.tar".into())),
+            ("no file", &|image| image.root = Some(File::open(dir.path()).unwrap().into())),
         ];
         for (what, spoil) in spoil {
             assert!(with(spoil).is_err(), "{what}");

@@ -55,6 +55,10 @@ impl Sandbox for LoopbackSandbox {
         Box::pin(async { Ok(()) })
     }
 
+    fn copy_data(&self, _module: &ModuleName, _from: &Path, _to: &Path) -> BoxFuture<'_, Result<(), SandboxError>> {
+        refused("copying a module's data")
+    }
+
     fn remove(&self, _run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>> {
         refused("removing a container")
     }

@@ -41,7 +41,10 @@ pub(crate) struct Arguments {
     /// Make a new key for secrets at rest, and seal all of them again with it. What is cut goes on at the next start.
     #[arg(long)]
     pub(crate) new_key: bool,
-    /// Run core and sandbox in one process; so far they always do.
-    #[arg(long)]
+    /// Run core and sandbox in one process, as root; --dev does too.
+    #[arg(long, conflicts_with = "sandbox_socket")]
     pub(crate) all_in_one: bool,
+    /// Socket of the sandbox process; overrides the setting `sandbox_socket`. With --dev: two processes all the same.
+    #[arg(long, value_name = "SOCKET")]
+    pub(crate) sandbox_socket: Option<PathBuf>,
 }

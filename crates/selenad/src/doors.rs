@@ -1,16 +1,54 @@
 //! The listeners on the host: the API's port and the admin socket.
 
-use std::{fs, io, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener},
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::Path,
+};
 
-use anyhow::Context;
-use nix::unistd::{Group, chown};
+use anyhow::{Context, bail};
+use nix::{
+    errno::Errno,
+    sys::socket::{getsockopt, sockopt::AcceptConn},
+    unistd::{Group, chown},
+};
 use tokio::net::UnixListener;
 
 /// Who may use the admin socket besides root (protocol, "Words").
 const ADMIN_GROUP: &str = "selena-admin";
 
+/// The admin socket that systemd made, with the mode and the group of its unit, or one of the hub's own.
+pub(crate) fn admin(passed: Option<OwnedFd>, path: &Path) -> anyhow::Result<UnixListener> {
+    let Some(socket) = passed else { return bind_admin(path) };
+    listens(&socket, "admin")?;
+    let listener = std::os::unix::net::UnixListener::from(socket);
+    listener.local_addr().context("the socket `admin` that was passed is no Unix socket")?;
+    listener.set_nonblocking(true)?;
+    Ok(UnixListener::from_std(listener)?)
+}
+
+/// The API's port that systemd made, or one of the hub's own.
+pub(crate) fn api(passed: Option<OwnedFd>, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let Some(socket) = passed else { return bind_api(address) };
+    listens(&socket, "api")?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr().context("the socket `api` that was passed is no TCP socket")?;
+    if !address.ip().is_loopback() {
+        bail!("the socket `api` that was passed listens on {address}: the API listens on loopback addresses only");
+    }
+    Ok(listener)
+}
+
+fn listens(socket: &OwnedFd, name: &str) -> anyhow::Result<()> {
+    if getsockopt(socket, AcceptConn).unwrap_or(false) {
+        return Ok(());
+    }
+    bail!("the socket `{name}` that was passed does not listen")
+}
+
 /// Binds the admin socket: mode 0660, group `selena-admin` where there is one.
-pub(crate) fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
+fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
     let bind = || {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
@@ -23,7 +61,12 @@ pub(crate) fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
         if let Ok(Some(group)) = Group::from_name(ADMIN_GROUP) {
-            chown(path, None, Some(group.gid))?;
+            chown(path, None, Some(group.gid)).map_err(|error| match error {
+                Errno::EPERM => io::Error::other(format!(
+                    "the hub's user is not in the group `{ADMIN_GROUP}`: add it, or let systemd pass the socket `admin`"
+                )),
+                error => error.into(),
+            })?;
         }
         Ok(listener)
     };
@@ -31,6 +74,6 @@ pub(crate) fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
 }
 
 /// Binds the API's port.
-pub(crate) fn bind_api(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+fn bind_api(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address}: does another hub run?"))
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use selena_channel::RemoteSandbox;
 use selena_core::{
     Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
     identity::RequestLimits,
@@ -14,7 +15,7 @@ use selena_core::{
     ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
 };
 use selena_http::{Client, Server, serve_admin};
-use selena_runtime::{machine, notify, shutdown, startup_code};
+use selena_runtime::{machine, notify, shutdown, sockets::PassedSockets, startup_code};
 use selena_sandbox::{DockerSandbox, SandboxConfig};
 use selena_store::Sqlite;
 use selena_types::ResourceLimits;
@@ -30,15 +31,16 @@ use crate::{
 
 /// How long the modules may take to stop when the hub ends.
 const DRAIN: Duration = Duration::from_secs(15);
-/// Largest data volume of a module, in MiB.
-const MAX_DATA_MB: u32 = 4096;
 
 /// Runs the hub until it is told to end.
-pub(crate) async fn run(mut places: Places) -> anyhow::Result<()> {
+pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow::Result<()> {
     let ended = shutdown::listen().context("cannot listen for signals")?;
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&places.data_dir)?);
-    let api_port = doors::bind_api(places.listen)?;
-    let admin = doors::bind_admin(&places.admin_socket)?;
+    let api_port = doors::api(passed.take("api"), places.listen)?;
+    let admin = doors::admin(passed.take("admin"), &places.admin_socket)?;
+    if !passed.left().is_empty() {
+        tracing::warn!(sockets = ?passed.left(), "systemd passed sockets that are not known; the names are `api`, `admin`");
+    }
     let (development, made_token) = development(places.development.take())?;
     let (api, modules, oauth) = assemble(&places, store, development).await?;
 
@@ -140,7 +142,11 @@ async fn end_key_change(modules: &Modules, vault: &dyn Vault) {
 }
 
 fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {
-    let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.join("sandbox"), hub_id);
+    if let Some(socket) = &places.sandbox_socket {
+        return Arc::new(RemoteSandbox::connect(socket.clone()));
+    }
+    let state_dir = places.data_dir.join("sandbox");
+    let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.clone(), state_dir, hub_id);
     config.docker_socket = places.docker_socket.clone();
     config.name_prefix = places.name_prefix.clone();
     config.sysfs = places.sysfs.clone();
@@ -167,10 +173,8 @@ fn info() -> anyhow::Result<HubInfo> {
 
 /// What one module gets at most on this machine: half of its memory, all of its cores.
 fn module_limits() -> ResourceLimits {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let memory_mb = machine::memory_mb().unwrap_or(1024) / 2;
-    let cpu = f64::from(u32::try_from(cores).unwrap_or(u32::MAX));
-    ResourceLimits { memory_mb, cpu, data_mb: MAX_DATA_MB }
+    let (memory_mb, cpu) = machine::module_share();
+    ResourceLimits { memory_mb, cpu, data_mb: machine::MAX_DATA_MB }
 }
 
 /// The development token: the environment's, or a new one, which is then also printed.

@@ -13,21 +13,23 @@ use anyhow::Context;
 use arguments::Arguments;
 use clap::Parser;
 use places::Places;
-use selena_runtime::{exit, exit::Exit, journal, release, settings};
+use selena_runtime::{exit, exit::Exit, journal, release, settings, sockets::PassedSockets};
 
 /// Where an image says what it is.
 const OS_RELEASE: &str = "/etc/os-release";
 
 fn main() -> ExitCode {
+    let passed = PassedSockets::receive();
     let arguments = Arguments::parse();
-    let places = match configure(&arguments) {
-        Ok(places) => places,
+    let configured = passed.map_err(anyhow::Error::from).and_then(|passed| Ok((configure(&arguments)?, passed)));
+    let (places, passed) = match configured {
+        Ok(configured) => configured,
         Err(error) => {
             exit::report(error.as_ref());
             return Exit::Config.into();
         }
     };
-    match run(places) {
+    match run(places, passed) {
         Ok(()) => Exit::Ok.into(),
         Err(error) => {
             exit::report(error.as_ref());
@@ -58,10 +60,10 @@ fn is_release() -> anyhow::Result<bool> {
     }
 }
 
-fn run(places: Places) -> anyhow::Result<()> {
+fn run(places: Places, passed: PassedSockets) -> anyhow::Result<()> {
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
-    let outcome = runtime.block_on(hub::run(places));
+    let outcome = runtime.block_on(hub::run(places, passed));
     // Work that still blocks, such as a copy, does not hold up the end.
     runtime.shutdown_background();
     outcome

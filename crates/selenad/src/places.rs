@@ -37,6 +37,8 @@ pub(crate) struct Places {
     pub(crate) secure_dir: PathBuf,
     pub(crate) listen: SocketAddr,
     pub(crate) admin_socket: PathBuf,
+    /// Where the sandbox process listens; without it the sandbox is in this process.
+    pub(crate) sandbox_socket: Option<PathBuf>,
     pub(crate) docker_socket: PathBuf,
     pub(crate) init: PathBuf,
     pub(crate) name_prefix: String,
@@ -80,6 +82,7 @@ impl Places {
             agent_secret,
             admin_socket,
             listen,
+            sandbox_socket: sandbox_socket(arguments, settings.sandbox_socket),
             docker_socket: arguments.docker_socket.clone(),
             init: arguments.init.clone().unwrap_or_else(|| find_init(env::current_exe().ok().as_deref())),
             name_prefix: arguments.name_prefix.clone(),
@@ -94,6 +97,12 @@ impl Places {
             data_dir,
         })
     }
+}
+
+/// A hub that is no development hub has its sandbox in another process, unless it is told otherwise.
+fn sandbox_socket(arguments: &Arguments, setting: PathBuf) -> Option<PathBuf> {
+    let in_one = arguments.dev || arguments.all_in_one;
+    arguments.sandbox_socket.clone().or_else(|| (!in_one).then_some(setting))
 }
 
 fn development_keys() -> DevelopmentKeys {

@@ -15,7 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use selena_killpoints::point;
 use selena_types::ModuleName;
 
 use super::staging::{move_durably, remove_all};
@@ -42,15 +41,13 @@ impl Shelf {
         }
     }
 
-    /// Copies the data of what ran, and moves its package aside. From then on [`Shelf::put_back`] undoes all.
-    pub(super) fn set_aside(&self) -> io::Result<()> {
+    /// Copies the data of what ran by `copy`, which makes it durable, and moves its package aside. From then on
+    /// [`Shelf::put_back`] undoes all.
+    pub(super) fn set_aside(&self, copy: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         remove_all(&self.aside)?;
         fs::create_dir_all(&self.aside)?;
         if self.volume.exists() {
-            point("a copy of the data");
-            fs::copy(&self.volume, data(&self.aside))?;
-            point("the sync of the data's copy");
-            fs::File::open(data(&self.aside))?.sync_all()?;
+            copy(&self.volume, &data(&self.aside))?;
         } else {
             fs::write(self.aside.join(NO_DATA), "")?;
         }

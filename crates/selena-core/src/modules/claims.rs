@@ -6,10 +6,7 @@ use selena_types::{ModuleName, ModulePort, ModuleState};
 use semver::Version;
 
 use super::{ModuleRecord, Modules, slot::Slot, staging::Staged};
-use crate::ApiError;
-
-/// First user id of modules; each module has one of its own.
-const FIRST_UID: u32 = 400_000;
+use crate::{ApiError, ports::MODULE_UIDS};
 
 /// What one install has taken.
 #[derive(Clone, Debug)]
@@ -63,7 +60,7 @@ impl Modules {
         let used = |uid: &u32| {
             records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid)
         };
-        let free = (FIRST_UID..).find(|uid| !used(uid)).expect("there are fewer modules than numbers");
+        let free = MODULE_UIDS.into_iter().find(|uid| !used(uid)).expect("there are fewer modules than numbers");
         let uid = existing.as_ref().map_or(free, |slot| slot.record().uid);
         let first = existing.is_none().then(|| Box::new(staged.record(uid)));
         let (devices, trying) = (manifest.devices.clone(), Some(manifest.version.clone()));

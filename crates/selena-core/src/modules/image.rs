@@ -66,7 +66,7 @@ impl Modules {
             let place = self.staging_place(None).await?;
             let flattened = self.flatten(spec.package_dir.join(IMAGE_FILE), place.image_root()).await?;
             flattened.map_err(|error| broken(&name, error))?;
-            image.root = Some(place.image_root());
+            image.root = Some(open_root(place.image_root()).await?);
             started = self.parts.sandbox.start(spec).await;
         }
         started.map_err(|error| ApiError::sandbox(&name, error))
@@ -102,6 +102,11 @@ impl Modules {
         let packages = Arc::clone(&self.parts.packages);
         blocking(move || Ok(File::open(path).map_err(failed).and_then(|image| read(&*packages, &image)))).await
     }
+}
+
+/// Opens the files of an image that were laid ready for the engine.
+pub(super) async fn open_root(root: PathBuf) -> Result<Arc<File>, ApiError> {
+    blocking(move || File::open(root).map(Arc::new)).await
 }
 
 fn failed(error: io::Error) -> PackageError {

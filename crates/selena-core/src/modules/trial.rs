@@ -5,7 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use selena_types::Manifest;
 use tokio::time::Instant;
 
-use super::{Modules, TrialReport, host_devices::DeviceHold, launch::Launch, slot::Active, staging::Staged};
+use super::{
+    Modules, TrialReport, host_devices::DeviceHold, image::open_root, launch::Launch, slot::Active, staging::Staged,
+};
 use crate::{
     Api, ApiError,
     api::Development,
@@ -63,7 +65,7 @@ impl Modules {
         let manifest = &staged.manifest;
         let mut command = self.container_command(manifest, staged.has_main_py, &staged.package_dir()).await?;
         if let Command::Image(image) = &mut command {
-            image.root = Some(staged.upload.image_root());
+            image.root = Some(open_root(staged.upload.image_root()).await?);
         }
         let spec = trial_spec(manifest, command, uid, &staged.package_dir(), &staged.trial_data());
         let webhook_secret = token::new_webhook_secret()?;

@@ -3,10 +3,11 @@
 //!
 //! A new version is on probation for its first minute: see [`super::probation`].
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use jiff::Timestamp;
 use selena_types::{Manifest, ModuleName, ModuleState, RuntimeMode};
+use tokio::runtime::Handle;
 
 use super::{
     Installed, LastUpdate, ModuleRecord, Modules, PreviousVersion, about,
@@ -17,7 +18,7 @@ use super::{
     slot::{Live, Slot},
     staging::{Staged, blocking},
 };
-use crate::ApiError;
+use crate::{ApiError, ports::SandboxError};
 
 /// What takes the place of what runs.
 #[derive(Debug)]
@@ -190,7 +191,11 @@ impl Modules {
         released.map_err(|error| ApiError::sandbox(&old.name, error))?;
         self.recover_shelf(old).await?;
         let shelf = self.shelf(&old.name);
-        blocking(move || shelf.set_aside()).await
+        let (sandbox, name, runtime) = (self.parts.sandbox.clone(), old.name.clone(), Handle::current());
+        blocking(move || {
+            shelf.set_aside(|from, to| runtime.block_on(sandbox.copy_data(&name, from, to)).map_err(copy_failed))
+        })
+        .await
     }
 
     async fn place_newcomer(
@@ -287,5 +292,13 @@ impl Modules {
 impl LastUpdate {
     fn new(from: &semver::Version, to: &semver::Version, reason: Option<String>) -> Self {
         Self { from: from.clone(), to: to.clone(), at: Timestamp::now(), reason }
+    }
+}
+
+/// As the file system's own error, so that a full disk is told as one.
+fn copy_failed(error: SandboxError) -> io::Error {
+    match error {
+        SandboxError::DiskFull { .. } => io::ErrorKind::StorageFull.into(),
+        other => io::Error::other(other),
     }
 }

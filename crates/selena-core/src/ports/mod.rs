@@ -21,7 +21,7 @@ pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRe
 pub use package::{PackageError, PackageReader, UnpackedPackage};
 pub use sandbox::{
     Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ExitCause, ImageCommand, ImageProgram,
-    ListedContainer, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
+    ListedContainer, MODULE_UIDS, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 pub use seal::{SealError, Sealer};
 pub use store::{

@@ -2,6 +2,8 @@
 
 use std::{
     fmt,
+    fs::File,
+    ops::RangeInclusive,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,6 +16,9 @@ use semver::Version;
 use tokio::sync::{mpsc, watch};
 
 use super::{DeviceGrant, HostDevices};
+
+/// The users that modules run as, each as another one. No other program of the system may be one of them.
+pub const MODULE_UIDS: RangeInclusive<u32> = 400_000..=465_535;
 
 /// Id of one container run: the engine's container id, 64 hex digits.
 /// Every start makes a new container, so a run id also names one namespace.
@@ -47,7 +52,7 @@ pub enum ContainerPurpose {
 }
 
 /// What the module's init runs, and in which root file system: a runtime of the protocol's section 4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Command {
     /// A file of the package, in an empty root; relative to the package.
     Static(String),
@@ -69,12 +74,13 @@ impl Command {
 }
 
 /// An image's program, and where its files are to be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ImageCommand {
     /// What is started.
     pub program: ImageProgram,
-    /// The image's files as one plain tar that the hub made; without it only an image that was imported before starts.
-    pub root: Option<PathBuf>,
+    /// The image's files as one plain tar that the hub made, open for reading and at its begin; without it only an image
+    /// that was imported before starts. It is open, since who starts the container may not be who may open it.
+    pub root: Option<Arc<File>>,
 }
 
 /// All that counts of an image's configuration (protocol, section 4).
@@ -255,6 +261,10 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
     /// Waits until nothing has a module's data mounted any more, so that all that was written is in the image. Its runs
     /// have ended; an error if something else holds the data.
     fn release_data(&self, module: &ModuleName, data_image: &Path) -> BoxFuture<'_, Result<(), SandboxError>>;
+
+    /// Copies a module's data, which nothing has mounted, to a file that is made for it; durable when it returns. Only the
+    /// sandbox writes such images: the kernel mounts them. An error if `to` is there.
+    fn copy_data(&self, module: &ModuleName, from: &Path, to: &Path) -> BoxFuture<'_, Result<(), SandboxError>>;
 
     /// Kills and removes a run's container with its volumes. Fine if it is gone.
     fn remove(&self, run: &RunId) -> BoxFuture<'_, Result<(), SandboxError>>;

@@ -26,6 +26,11 @@ use source::Source;
 /// The file the settings are read from if no other one is named.
 pub const DEFAULT_FILE: &str = "/etc/selena/core.toml";
 
+/// Where core and sandbox meet.
+const SANDBOX_SOCKET: &str = "/run/selena/sandbox.sock";
+/// Who the core runs as.
+const CORE_USER: &str = "selena";
+
 /// The settings of the hub, checked.
 #[derive(Debug)]
 pub struct Settings {
@@ -51,6 +56,13 @@ pub struct Settings {
     /// `integrity_agent_secret`: what the integrity agent proves itself with. Best not in the file but a systemd
     /// credential of that name; `None` is the file in `secure_dir`.
     pub integrity_agent_secret: Option<SecretString>,
+    /// `sandbox_socket`: absolute path of the socket between core and sandbox; `/run/selena/sandbox.sock`.
+    pub sandbox_socket: PathBuf,
+    /// `sandbox_dir`: absolute directory of the sandbox alone, root's and closed to others; `/var/lib/selena-sandbox`.
+    pub sandbox_dir: PathBuf,
+    /// `core_user`: name or number of the user that the core runs as, the only one that the sandbox listens to;
+    /// `selena`.
+    pub core_user: String,
     /// `[modules]`: which modules may run, and settings they start with.
     pub modules: ModulesSettings,
 }
@@ -81,6 +93,9 @@ impl Settings {
             platform_device_hash: source.word("platform_device_hash")?,
             mock_platform: source.flag("mock_platform")?,
             integrity_agent_secret: source.secret("integrity_agent_secret")?,
+            sandbox_socket: source.file("sandbox_socket")?.unwrap_or_else(|| SANDBOX_SOCKET.into()),
+            sandbox_dir: source.directory("sandbox_dir", "/var/lib/selena-sandbox")?,
+            core_user: source.word("core_user")?.unwrap_or_else(|| CORE_USER.to_owned()),
             modules: source.modules()?,
         };
         source.ignore("debug");

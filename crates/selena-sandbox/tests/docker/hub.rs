@@ -73,7 +73,7 @@ impl Hub {
         docker.ping().await.expect("these tests need a Docker that answers, and the right to ask it");
         let dir = tempfile::tempdir().unwrap();
         let state_dir = dir.path().join("state");
-        let mut config = SandboxConfig::new(build::INIT.clone(), state_dir, id.clone());
+        let mut config = SandboxConfig::new(build::INIT.clone(), dir.path().to_owned(), state_dir, id.clone());
         config.docker_socket = socket;
         config.name_prefix = format!("{id}-");
         change(&mut config);

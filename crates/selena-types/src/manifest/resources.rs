@@ -14,7 +14,20 @@ const MAX_NOFILE: u32 = 65_536;
 /// Least share of a core.
 const MIN_CPU: f64 = 0.05;
 
+/// Most processes and threads.
+const MAX_PIDS: u32 = 500;
+
 impl Resources {
+    /// Whether nothing in it is more than one module gets, whatever its manifest says.
+    #[must_use]
+    pub fn fits(&self, limits: &ResourceLimits) -> bool {
+        self.memory_mb <= limits.memory_mb
+            && self.cpu <= limits.cpu
+            && self.pids <= MAX_PIDS
+            && self.nofile <= MAX_NOFILE
+            && self.data_mb <= limits.data_mb
+    }
+
     /// What a manifest without `resources` gets, on a hub with these limits.
     #[must_use]
     pub fn default_within(limits: &ResourceLimits) -> Self {
@@ -38,7 +51,7 @@ pub(super) fn read(manifest: &mut Fields<'_, '_>, limits: &ResourceLimits) -> Re
     Resources {
         memory_mb: fields.integer("memory_mb", MIN_MEMORY_MB..=limits.memory_mb).unwrap_or(default.memory_mb),
         cpu: fields.number("cpu", MIN_CPU..=limits.cpu).unwrap_or(default.cpu),
-        pids: fields.integer("pids", 1..=500).unwrap_or(default.pids),
+        pids: fields.integer("pids", 1..=MAX_PIDS).unwrap_or(default.pids),
         nofile: fields.integer("nofile", MIN_NOFILE..=MAX_NOFILE).unwrap_or(default.nofile),
         data_mb: fields.integer("data_mb", 1..=limits.data_mb).unwrap_or(default.data_mb),
     }

@@ -48,8 +48,21 @@ const RULES: &[Rule] = &[
     ),
     rule("selena-package", Only(&["selena-types"]), "what reads packages of strangers must not reach anything else"),
     rule(
+        "selena-channel",
+        Only(&["selena-core", "selena-types"]),
+        "the socket between core and sandbox knows the port at both ends and neither of them",
+    ),
+    rule(
         "selena-sandbox",
-        Only(&["selena-core", "selena-killpoints", "selena-types", "selena-ipc", "selena-syscalls"]),
+        Only(&[
+            "selena-channel",
+            "selena-core",
+            "selena-killpoints",
+            "selena-runtime",
+            "selena-types",
+            "selena-ipc",
+            "selena-syscalls",
+        ]),
         "what holds the power knows the core's port and no parser of strangers' input",
     ),
     rule(
@@ -66,6 +79,7 @@ const RULES: &[Rule] = &[
             "selena-types",
             "selena-ipc",
             "selena-signature",
+            "selena-channel",
             "selena-core",
             "selena-store",
             "selena-package",

@@ -7,6 +7,10 @@ struct House {
     shelf: Shelf,
 }
 
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to).map(|_| ())
+}
+
 /// A module of version `v2` with its data, and `v1` as the version before.
 fn house(with_data: bool) -> House {
     let dir = tempfile::tempdir().expect("a directory");
@@ -83,7 +87,7 @@ fn w02_an_update_that_was_cut_before_it_was_stored_never_was() {
 fn w02_an_update_that_was_stored_is_done_and_the_version_before_is_kept() {
     let made = || {
         let house = house(true);
-        house.shelf.set_aside().expect("aside");
+        house.shelf.set_aside(copy).expect("aside");
         house.write("modules/m1/manifest.json", "v3");
         house.write("volumes/m1.ext4", "data of v3");
         house
@@ -106,7 +110,7 @@ fn w02_an_update_that_was_stored_is_done_and_the_version_before_is_kept() {
 fn w02_a_rollback_that_was_cut_leaves_both_versions_with_their_data() {
     type Step = fn(&House);
     let steps: [(&str, Step); 4] = [
-        ("laid aside", |house| house.shelf.set_aside().expect("aside")),
+        ("laid aside", |house| house.shelf.set_aside(copy).expect("aside")),
         ("the old data is back", |house| house.rename("previous/m1/data.ext4", "volumes/m1.ext4")),
         ("the old package is back", |house| house.rename("previous/m1/package", "modules/m1")),
         ("it ran and wrote", |house| house.write("volumes/m1.ext4", "data of v1, and more")),
@@ -127,7 +131,7 @@ fn w02_a_rollback_that_was_cut_leaves_both_versions_with_their_data() {
         house.recover("v2", "v1");
     }
     let house = house(true);
-    house.shelf.set_aside().expect("aside");
+    house.shelf.set_aside(copy).expect("aside");
     house.shelf.take_previous().expect("taken");
     house.recover("v1", "v2");
     assert_eq!(house.state(), texts(["v1", "data of v1", "v2", "data of v2"]), "stored, and then cut");
@@ -143,7 +147,7 @@ fn w02_the_way_back_is_cut_at_each_of_its_steps() {
     ];
     for cut in 1..=steps.len() {
         let house = house(true);
-        house.shelf.set_aside().expect("aside");
+        house.shelf.set_aside(copy).expect("aside");
         house.shelf.take_previous().expect("taken");
         for (_, step) in &steps[..cut] {
             step(&house);
@@ -156,7 +160,7 @@ fn w02_the_way_back_is_cut_at_each_of_its_steps() {
 #[test]
 fn w02_a_module_without_data_goes_both_ways_without() {
     let house = house(false);
-    house.shelf.set_aside().expect("aside");
+    house.shelf.set_aside(copy).expect("aside");
     house.shelf.take_previous().expect("taken");
     house.write("volumes/m1.ext4", "v1 made some");
     house.shelf.put_back(Some("v1")).expect("back");
