@@ -61,6 +61,12 @@ impl Engine {
         self.list("/images/json?filters=", &json!({ "reference": [format!("{prefix}*")] }))
     }
 
+    /// The images with that label, also those that have lost their name.
+    #[must_use]
+    pub fn labelled_images(&self, label: &str) -> Vec<Value> {
+        self.list("/images/json?filters=", &json!({ "label": [label] }))
+    }
+
     /// The volumes with that label.
     #[must_use]
     pub fn volumes(&self, label: &str) -> Vec<Value> {

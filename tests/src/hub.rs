@@ -241,6 +241,12 @@ impl Hub {
         format!("{}selena-module-{module}", self.prefix)
     }
 
+    /// Its Docker.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.options.engine
+    }
+
     /// What the names of its containers and images begin with.
     #[must_use]
     pub fn prefix(&self) -> &str {

@@ -15,6 +15,7 @@ pub mod image;
 pub mod machine;
 pub mod module;
 mod namespace;
+mod orphans;
 pub mod outside;
 pub mod own_engine;
 pub mod package;
@@ -23,7 +24,9 @@ pub mod receiver;
 pub mod search;
 pub mod signature;
 mod start;
+pub mod transactions;
 pub mod wait;
+pub mod walk;
 
 pub use agent::Agent;
 pub use desk::{Desk, Ran};

@@ -155,6 +155,10 @@ mod tests {
         let mut blocks = log().after(Cut { flushes: 0, fate: Fate::Lost });
         assert_eq!(blocks.read(0, 4096), [0; 4096]);
         let mut blocks = log().after(Cut { flushes: 0, fate: Fate::Kept });
-        assert_eq!(blocks.read(0, 8192), [[1; 4096], [0; 4096]].concat(), "what came after the flush was not yet written");
+        assert_eq!(
+            blocks.read(0, 8192),
+            [[1; 4096], [0; 4096]].concat(),
+            "what came after the flush was not yet written"
+        );
     }
 }

@@ -22,7 +22,8 @@ impl Mounted {
     pub(crate) fn new(file: &Path, image: Option<NamedTempFile>, at: &Path) -> io::Result<Self> {
         fs::create_dir_all(at)?;
         // A rename over a file, or a truncation, flushes nothing by itself on other file systems: so not here.
-        let output = Command::new("mount").args(["-t", "ext4", "-o", "loop,noauto_da_alloc"]).arg(file).arg(at).output()?;
+        let output =
+            Command::new("mount").args(["-t", "ext4", "-o", "loop,noauto_da_alloc"]).arg(file).arg(at).output()?;
         if !output.status.success() {
             return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
         }

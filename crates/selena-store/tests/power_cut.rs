@@ -77,7 +77,8 @@ fn last_jobs(dir: &Path, when: &str) -> Vec<u64> {
     };
     let last = |writer| {
         let setting = number("SELECT value FROM settings WHERE key = 'writer ' || ?1", writer);
-        let newest = "SELECT CAST(MAX(payload ->> 'job') AS TEXT) FROM events WHERE payload ->> 'writer' = CAST(?1 AS INTEGER)";
+        let newest =
+            "SELECT CAST(MAX(payload ->> 'job') AS TEXT) FROM events WHERE payload ->> 'writer' = CAST(?1 AS INTEGER)";
         assert_eq!(setting, number(newest, writer), "{when}: a commit is there in part");
         setting
     };

@@ -9,6 +9,7 @@
 //! | `modules/<name>/`, `volumes/<name>.ext4` | what runs |
 //! | `aside/<name>/{package,data.ext4}` | what ran until now, as long as it is not decided |
 //! | `previous/<name>/{package,data.ext4}` | the version before, for a rollback at any time |
+//! | `pending/<name>/{package,report.json}` | an update that waits for a person; without the package one that is granted |
 
 use std::{
     fs, io,
@@ -18,7 +19,7 @@ use std::{
 use selena_killpoints::point;
 use selena_types::ModuleName;
 
-use super::staging::{move_durably, remove_all};
+use super::staging::{make_dir_durably, move_durably, remove_all};
 
 /// Says of a version that was laid aside that it had no data.
 const NO_DATA: &str = "no-data";
@@ -30,6 +31,7 @@ pub(super) struct Shelf {
     volume: PathBuf,
     aside: PathBuf,
     previous: PathBuf,
+    pending: PathBuf,
 }
 
 impl Shelf {
@@ -39,13 +41,14 @@ impl Shelf {
             volume: data.join("volumes").join(format!("{name}.ext4")),
             aside: data.join("aside").join(name.as_str()),
             previous: data.join("previous").join(name.as_str()),
+            pending: data.join("pending").join(name.as_str()),
         }
     }
 
     /// Copies the data of what ran, and moves its package aside. From then on [`Shelf::put_back`] undoes all.
     pub(super) fn set_aside(&self) -> io::Result<()> {
         remove_all(&self.aside)?;
-        fs::create_dir_all(&self.aside)?;
+        make_dir_durably(&self.aside)?;
         if self.volume.exists() {
             point("a copy of the data");
             fs::copy(&self.volume, data(&self.aside))?;
@@ -110,6 +113,21 @@ impl Shelf {
         remove_all(&self.aside)?;
         if previous.is_none_or(|manifest| !self.has_previous(manifest)) {
             remove_all(&self.previous)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Shelf::recover`], at the start of the hub: a granted update that was cut waits again for the person's word,
+    /// and what was cut while it began or ceased to wait does not.
+    pub(super) fn recover_at_start(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
+        let waited = self.pending.exists() && !package(&self.pending).exists();
+        let is_newcomer = !self.holds(stored) && !previous.is_some_and(|manifest| holds(&self.package, manifest));
+        if waited && is_newcomer && self.package.exists() && package(&self.aside).exists() {
+            move_durably(&self.package, &package(&self.pending))?;
+        }
+        self.recover(stored, previous)?;
+        if self.pending.exists() && !package(&self.pending).exists() {
+            remove_all(&self.pending)?;
         }
         Ok(())
     }
