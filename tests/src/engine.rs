@@ -100,6 +100,11 @@ impl Engine {
         self.client.send(&Request::new("POST", &format!("/containers/{container}/stop?t=5")))
     }
 
+    /// `docker kill`; fine if it has ended.
+    pub fn kill(&self, container: &str) {
+        let _ended_already = self.client.try_send(&Request::new("POST", &format!("/containers/{container}/kill")));
+    }
+
     /// `docker rm -f -v`.
     #[track_caller]
     pub fn remove(&self, container: &str) -> Answer {

@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod desk;
 pub mod engine;
+pub mod gate;
 mod hearing;
 pub mod host_devices;
 pub mod http;

@@ -70,12 +70,14 @@ fn known(hub: &Hub) -> Option<Vec<Known>> {
         let name = module["name"].as_str()?.to_owned();
         let details = ask(&format!("/modules/{name}"))?.json();
         let status = details["status"].as_str()?.to_owned();
-        let asked = ask(&format!("/modules/{name}/consent"))?;
-        let is_update = asked.status == 200 && status != "AWAITING_CONSENT";
+        // Asked only if there may be something: a refusal is a record, and that a commit of the hub.
+        let may_wait = hub.data_dir().join("pending").join(&name).exists();
+        let asked = may_wait.then(|| ask(&format!("/modules/{name}/consent"))).flatten();
+        let asked = asked.filter(|asked| asked.status == 200 && status != "AWAITING_CONSENT");
         Some(Known {
             version: details["version"].as_str()?.to_owned(),
             has_previous: details["previous_version"].is_string(),
-            waiting: is_update.then(|| text(&asked.json()["version"])),
+            waiting: asked.map(|asked| text(&asked.json()["version"])),
             name,
             status,
         })

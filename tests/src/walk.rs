@@ -14,7 +14,7 @@ use std::{
 
 use crate::Hub;
 
-/// Variable with the most points of each transaction; `all` for every one.
+/// Variable with the most points of each transaction; `all` for every one, `=N` for the one of that number.
 pub const MOST: &str = "SELENA_KILLPOINTS";
 /// Variable with the seed of the choice; 1 if it is not there.
 pub const SEED: &str = "SELENA_SEED";
@@ -128,6 +128,7 @@ pub fn seed() -> u64 {
 /// The numbers of points that are walked: all, or so many, spread evenly.
 fn chosen(points: u64, most: usize) -> Vec<u64> {
     let most = match env::var(MOST).ok() {
+        Some(text) if text.starts_with('=') => return vec![text[1..].parse().expect("the number of a point")],
         Some(text) if text == "all" => u64::MAX,
         Some(text) => text.parse().expect("SELENA_KILLPOINTS is a number, or `all`"),
         None => most as u64,

@@ -1,6 +1,6 @@
 //! Which cuts are looked at: all in the long form, an even part of them in the short one.
 
-use std::env;
+use std::{env, fs::OpenOptions, io::Write};
 
 use crate::{Cut, Fate};
 
@@ -17,6 +17,9 @@ impl Sample {
     /// Variable with the seed; 1 if it is not there.
     pub const SEED: &str = "SELENA_SEED";
 
+    /// Variable with a file that gets a line for each test: what `cargo xtask powercut` makes its table of.
+    pub const TABLE: &str = "SELENA_POWER_CUTS_TABLE";
+
     /// `most` cuts, unless the environment says otherwise.
     #[must_use]
     pub fn of(most: usize) -> Self {
@@ -29,6 +32,20 @@ impl Sample {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Tells what was looked at, and found good.
+    ///
+    /// # Panics
+    /// If the table cannot be written.
+    #[expect(clippy::print_stdout, reason = "what was cut, and by which seed, is a test's result")]
+    pub fn report(&self, name: &str, cuts: usize, flushes: usize) {
+        println!("{name}: {cuts} cuts among {flushes} flushes, seed {}", self.seed);
+        if let Some(table) = env::var_os(Self::TABLE) {
+            let table = OpenOptions::new().create(true).append(true).open(table);
+            let written = table.and_then(|mut table| writeln!(table, "{name}\t{flushes}\t{cuts}\t{}", self.seed));
+            written.expect("the table can be written");
+        }
     }
 
     /// The cuts: at every flush from `first` to `last` with everything lost, with everything kept, and torn by as many

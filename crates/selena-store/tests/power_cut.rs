@@ -1,8 +1,6 @@
 //! D11, W11: the power goes at any flush while the database is made, written and checkpointed. Nothing that was answered
 //! is lost, and the database is whole.
 
-#![expect(clippy::print_stdout, reason = "what was cut, and by which seed, is the test's result")]
-
 use std::{
     path::Path,
     sync::{Mutex, mpsc},
@@ -108,5 +106,5 @@ fn d11_w11_no_answered_commit_is_lost_and_the_database_is_whole_wherever_the_pow
             assert!(last[index] >= answer.job, "{when}: {answer:?} is lost, the last one is {}", last[index]);
         }
     }
-    println!("D11: {} cuts among {} flushes, seed {}", cuts.len(), disk.flushes(), sample.seed());
+    sample.report("D11 database", cuts.len(), disk.flushes());
 }

@@ -1,8 +1,6 @@
 //! W04, W05: the power goes at any flush while secrets are written and keys change. What was answered is there, and
 //! every secret is readable, the old one or the new one.
 
-#![expect(clippy::print_stdout, reason = "what was cut, and by which seed, is the test's result")]
-
 use std::path::Path;
 
 use selena_core::ports::Vault;
@@ -63,5 +61,5 @@ fn w04_w05_a_secret_is_the_old_one_or_the_new_one_wherever_the_power_goes() {
         vault.end_key_change().expect("the change of keys ends");
         write(&vault, SECRETS + 1);
     }
-    println!("W04: {} cuts among {} flushes, seed {}", cuts.len(), disk.flushes(), sample.seed());
+    sample.report("W04 vault", cuts.len(), disk.flushes());
 }

@@ -102,8 +102,22 @@ impl Shelf {
         holds(&self.package, manifest)
     }
 
-    /// Finishes what was cut: what the store has is what runs, and what the store calls the version before is kept.
+    /// Finishes what was cut: what the store has is what runs, and what the store calls the version before is kept. An
+    /// update that was granted and is not stored waits again for the person's word; one that is stored does not.
     pub(super) fn recover(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
+        let was_granted = self.pending.exists() && !package(&self.pending).exists();
+        let is_newcomer = !self.holds(stored) && !previous.is_some_and(|manifest| holds(&self.package, manifest));
+        if was_granted && is_newcomer && self.package.exists() && package(&self.aside).exists() {
+            move_durably(&self.package, &package(&self.pending))?;
+        }
+        self.put_in_order(stored, previous)?;
+        if self.pending.exists() && !package(&self.pending).exists() {
+            remove_all(&self.pending)?;
+        }
+        Ok(())
+    }
+
+    fn put_in_order(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
         if !self.holds(stored) {
             return self.put_back(previous);
         }
@@ -113,21 +127,6 @@ impl Shelf {
         remove_all(&self.aside)?;
         if previous.is_none_or(|manifest| !self.has_previous(manifest)) {
             remove_all(&self.previous)?;
-        }
-        Ok(())
-    }
-
-    /// As [`Shelf::recover`], at the start of the hub: a granted update that was cut waits again for the person's word,
-    /// and what was cut while it began or ceased to wait does not.
-    pub(super) fn recover_at_start(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
-        let waited = self.pending.exists() && !package(&self.pending).exists();
-        let is_newcomer = !self.holds(stored) && !previous.is_some_and(|manifest| holds(&self.package, manifest));
-        if waited && is_newcomer && self.package.exists() && package(&self.aside).exists() {
-            move_durably(&self.package, &package(&self.pending))?;
-        }
-        self.recover(stored, previous)?;
-        if self.pending.exists() && !package(&self.pending).exists() {
-            remove_all(&self.pending)?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ impl Modules {
             }
             for record in &records {
                 let previous = record.previous.as_ref().map(|previous| previous.manifest.as_str());
-                if let Err(error) = Shelf::new(&data, &record.name).recover_at_start(&record.manifest, previous) {
+                if let Err(error) = Shelf::new(&data, &record.name).recover(&record.manifest, previous) {
                     // It is refused when it is started; the others are not.
                     tracing::error!(module = %record.name, error = &error as &dyn std::error::Error, "its files are not in order");
                 }

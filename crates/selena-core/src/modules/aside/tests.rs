@@ -179,7 +179,7 @@ fn w02_a_granted_update_that_was_cut_waits_again() {
     house.write("aside/m1/data.ext4", "data of v2");
     house.write("modules/m1/manifest.json", "v3");
     for _again in 0..2 {
-        house.shelf.recover_at_start("v2", Some("v1")).expect("recovered");
+        house.shelf.recover("v2", Some("v1")).expect("recovered");
         assert_eq!(house.state(), texts(BEFORE));
         assert_eq!(house.read("pending/m1/package/manifest.json").as_deref(), Some("v3"));
         assert_eq!(house.read("pending/m1/report.json").as_deref(), Some("{}"));
@@ -193,7 +193,7 @@ fn w02_an_update_that_was_granted_and_stored_waits_no_more() {
     house.rename("modules/m1", "aside/m1/package");
     house.write("aside/m1/data.ext4", "data of v2");
     house.write("modules/m1/manifest.json", "v3");
-    house.shelf.recover_at_start("v3", Some("v2")).expect("recovered");
+    house.shelf.recover("v3", Some("v2")).expect("recovered");
     assert_eq!(house.state(), texts(["v3", "data of v2", "v2", "data of v2"]));
     assert!(!house.dir.path().join("pending/m1").exists(), "nothing of what waited is left");
 }
