@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use selena_killpoints::point;
 
 use crate::commands;
 
@@ -60,7 +61,11 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn make(path: &Path, size_mb: u32, owner: u32) -> io::Result<()> {
     let unfinished = unfinished(path);
-    let made = fill(&unfinished, size_mb, owner).and_then(|()| fs::rename(&unfinished, path));
+    point("a data image");
+    let made = fill(&unfinished, size_mb, owner).and_then(|()| {
+        point("the rename of a data image");
+        fs::rename(&unfinished, path)
+    });
     if made.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
