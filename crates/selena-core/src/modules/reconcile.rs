@@ -85,8 +85,9 @@ impl Modules {
             self.exits.report(ContainerExit { run: run.clone(), cause: ExitCause::Gone });
         }
         for slot in self.all_slots() {
-            let idle = slot.live.try_lock().is_ok_and(|live| live.active.is_none() && live.retry.is_none());
-            if idle && self.should_run(&slot.record()) {
+            // What holds the lock may only look: whether there is something to do is seen again under it.
+            let busy = slot.live.try_lock().is_ok_and(|live| live.active.is_some() || live.retry.is_some());
+            if !busy && self.should_run(&slot.record()) {
                 self.start_in_background(&slot);
             }
         }
