@@ -217,8 +217,7 @@ fn rows(database: &Path, known: &[Known]) -> rusqlite::Result<Vec<String>> {
     let rows = open(database)?;
     let list = |sql: &str| -> rusqlite::Result<Vec<String>> {
         let mut statement = rows.prepare(sql)?;
-        let list = statement.query_map([], |row| row.get(0))?.collect();
-        list
+        statement.query_map([], |row| row.get(0))?.collect()
     };
     let mut left = Vec::new();
     let names: BTreeSet<_> = known.iter().map(|module| module.name.clone()).collect();

@@ -84,17 +84,11 @@ fn r13_an_answer_that_is_huge_endless_or_no_http_is_cut_off_and_harms_nobody() {
     let module = hub.install(&Package::probe("spoiler", 8100));
     let memory = resident_kib(hub.pid());
     let command = || hub.admin().post("/modules/spoiler/command", &json!({ "command": "test", "payload": {} }));
-    for (how, statuses) in [
-        ("huge", [502, 502]),
-        ("endless", [502, 502]),
-        ("headers", [502, 502]),
-        ("no http", [502, 502]),
-        ("silent", [504, 504]),
-    ] {
+    for (how, status) in [("huge", 502), ("endless", 502), ("headers", 502), ("no http", 502), ("silent", 504)] {
         module.act(&json!({ "act": "spoil", "how": how }));
         let begun = std::time::Instant::now();
         let answer = command();
-        assert!(statuses.contains(&answer.status), "{how}: {} {}", answer.status, answer.text());
+        assert_eq!(answer.status, status, "{how}: {}", answer.text());
         assert!(begun.elapsed().as_secs() <= 35, "{how}: cut off after {:?}", begun.elapsed());
         let _the_core_answers = hub.client().get("/devices").expect(200);
     }

@@ -136,7 +136,7 @@ impl Modules {
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
-        let outcome = self.install_tried(claim, existing, staged).await;
+        let outcome = Box::pin(self.install_tried(claim, existing, staged)).await;
         if outcome.is_err() {
             // Whatever stood in its way: the image that was made for its trial goes with it.
             self.tidy_later(&claim.name);
