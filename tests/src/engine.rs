@@ -61,6 +61,12 @@ impl Engine {
         self.list("/images/json?filters=", &json!({ "reference": [format!("{prefix}*")] }))
     }
 
+    /// The images with that label, also those that have lost their name.
+    #[must_use]
+    pub fn labelled_images(&self, label: &str) -> Vec<Value> {
+        self.list("/images/json?filters=", &json!({ "label": [label] }))
+    }
+
     /// The volumes with that label.
     #[must_use]
     pub fn volumes(&self, label: &str) -> Vec<Value> {
@@ -92,6 +98,11 @@ impl Engine {
     #[track_caller]
     pub fn stop(&self, container: &str) -> Answer {
         self.client.send(&Request::new("POST", &format!("/containers/{container}/stop?t=5")))
+    }
+
+    /// `docker kill`; fine if it has ended.
+    pub fn kill(&self, container: &str) {
+        let _ended_already = self.client.try_send(&Request::new("POST", &format!("/containers/{container}/kill")));
     }
 
     /// `docker rm -f -v`.

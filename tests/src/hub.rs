@@ -17,6 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
 };
+use selena_powercut::{Cut, Mounted};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -32,6 +33,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Hub {
     options: Options,
+    /// The disk its data lies on, if that is one of its own; unmounted before its directory goes.
+    disk: Option<Mounted>,
     dir: TempDir,
     prefix: String,
     token: String,
@@ -85,12 +88,34 @@ impl Hub {
         if let Some(mib) = options.data_mib {
             mount_memory(&dir.path().join("data"), mib);
         }
+        let disk = options.disk.as_ref().map(|disk| disk.mount(&dir.path().join("data")).expect("the disk is mounted"));
         let (token, webhook_secret) = (random_hex(), random_hex());
         let (processes, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
-        Self { options, dir, prefix: prefix(number), token, webhook_secret, processes, port }
+        Self { options, disk, dir, prefix: prefix(number), token, webhook_secret, processes, port }
     }
 
-    /// Kills it as a power cut would.
+    /// The power goes: the hub and its containers end, and its disk is what the cut leaves of it.
+    ///
+    /// # Panics
+    /// If it has no disk of its own, or that cannot be mounted.
+    pub fn cut_power(&mut self, cut: Cut) {
+        self.kill();
+        for container in self.engine().containers(&self.prefix) {
+            self.engine().kill(container["Id"].as_str().unwrap_or_default());
+        }
+        let data = self.data_dir();
+        drop(self.disk.take());
+        let disk = self.options.disk.as_ref().expect("the hub has a disk of its own");
+        self.disk = Some(disk.after_cut(cut, &data).expect("a journal makes the disk whole"));
+    }
+
+    /// The file system of its disk, if it has one of its own.
+    #[must_use]
+    pub fn disk(&self) -> Option<&Mounted> {
+        self.disk.as_ref()
+    }
+
+    /// Kills it; what it wrote stays in the kernel's cache.
     pub fn kill(&mut self) {
         self.processes.kill();
     }
@@ -277,6 +302,12 @@ impl Hub {
         format!("{}selena-module-{module}", self.prefix)
     }
 
+    /// Its Docker.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.options.engine
+    }
+
     /// What the names of its containers and images begin with.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -373,8 +404,9 @@ fn show(text: &str) {
     eprintln!("{text}");
 }
 
+/// The end of a log, without the questions that changed nothing.
 fn tail(text: &str, lines: usize) -> String {
-    let all: Vec<_> = text.lines().collect();
+    let all: Vec<_> = text.lines().filter(|line| !line.contains("method=GET")).collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 

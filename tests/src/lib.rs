@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod desk;
 pub mod engine;
+pub mod gate;
 mod hearing;
 pub mod host_devices;
 pub mod http;
@@ -15,6 +16,7 @@ pub mod image;
 pub mod machine;
 pub mod module;
 mod namespace;
+mod orphans;
 pub mod outside;
 pub mod own_engine;
 pub mod package;
@@ -24,7 +26,9 @@ pub mod receiver;
 pub mod search;
 pub mod signature;
 mod start;
+pub mod transactions;
 pub mod wait;
+pub mod walk;
 
 pub use agent::Agent;
 pub use desk::{Desk, Ran};

@@ -7,7 +7,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
 };
+
+use selena_powercut::Disk;
 
 use crate::{
     Engine,
@@ -29,6 +32,8 @@ pub struct Options {
     pub log_level: &'static str,
     /// A file system in memory of so many MiB for all its data, so that it can be full.
     pub data_mib: Option<u32>,
+    /// A disk of its own for all its data, which can lose what was not flushed.
+    pub disk: Option<Arc<Disk>>,
     /// Where the kernel tells the hub what a device is; the real one if not given.
     pub sysfs: Option<PathBuf>,
     /// Whether it makes a new key for secrets at its start.
@@ -53,6 +58,7 @@ impl Default for Options {
             engine: Engine::default(),
             log_level: "debug",
             data_mib: None,
+            disk: None,
             sysfs: None,
             new_key: false,
             ca_file: None,

@@ -57,6 +57,36 @@ fn n02_r12_a_hundred_idle_connections_are_ended_and_the_hub_recovers() {
 }
 
 #[test]
+fn r12_ten_thousand_half_open_connections_of_a_module_harm_only_itself() {
+    const CONNECTIONS: usize = 10_000;
+    const HELD: usize = 200;
+    let mut hub = Hub::start();
+    let one = hub.install(&Package::probe("one", 8100));
+    let two = hub.install(&Package::probe("two", 8101));
+    let mut held = std::collections::VecDeque::new();
+    for number in 0..CONNECTIONS {
+        let mut stream = one.idle_connection(7070);
+        // Half a head, and then nothing: it is never answered.
+        let _closed_already = stream.write_all(b"GET /api/v1/devices HTTP/1.1\r\nHost: ");
+        held.push_back(stream);
+        if held.len() > HELD {
+            held.pop_front();
+        }
+        if number % 1000 == 0 {
+            let _host = hub.client().get("/devices").expect(200);
+            let _other = two.core().get("/devices").expect(200);
+        }
+    }
+    drop(held);
+    wait::until("the module gets in again", 15, || {
+        one.core().try_send(&Request::new("GET", "/devices")).is_ok_and(|answer| answer.status == 200)
+    });
+    assert!(hub.lives());
+    let open = std::fs::read_dir(format!("/proc/{}/fd", hub.pid())).expect("it lives").count();
+    assert!(open < 200, "{open} descriptors are open");
+}
+
+#[test]
 fn r12_a_module_that_floods_its_listener_harms_only_itself() {
     let hub = Hub::start();
     let one = hub.install(&Package::probe("one", 8100));

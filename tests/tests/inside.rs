@@ -174,6 +174,24 @@ fn r10_files_are_read_only_but_for_data_and_tmp_which_are_small() {
 }
 
 #[test]
+fn r10_a_million_files_end_inside_the_module() {
+    let hub = Hub::start();
+    let module = hub.install(&Package::probe("inside", 8100));
+    let _bystander = hub.install(&Package::probe("bystander", 8101));
+    let inodes = || nix::sys::statvfs::statvfs(&hub.data_dir()).expect("the disk is there").files_free();
+    let before = inodes();
+    let made = module.act(&json!({ "act": "make_files", "path": "/data", "count": 1_000_000 }));
+    assert_eq!(made["ended"]["error"], "ENOSPC", "/data: {made}");
+    assert!(made["made"].as_u64().is_some_and(|made| made < 20_000), "/data: {made}");
+    assert!(before.saturating_sub(inodes()) < 1000, "its files are none of the hub's");
+    assert_eq!(module.act(&json!({ "act": "list", "path": "/app" }))["error"], json!(null), "it works on");
+    hub.device("sensor");
+    let _heard = hub.hears_again("bystander", 10);
+    let _gone = hub.client().delete("/modules/inside").expect(204);
+    hub.settles("R10: the files go with their module");
+}
+
+#[test]
 fn the_environment_is_that_of_the_protocol_and_was_given_once() {
     let hub = Hub::start();
     let module = hub.install(&Package::probe("inside", 8100));

@@ -1,235 +1,66 @@
-//! W01–W03: the hub is killed before and after every change that an install, an update, a rollback and a removal make,
-//! and is afterwards in the old or in the new state, with nothing left over.
+//! W01–W03: the hub is killed before and after the changes that each transaction makes, and is afterwards in the old or in
+//! the new state, with nothing left over. `cargo xtask killpoints` walks all of them; here it is an even part.
 //!
-//! The points are counted by the hub itself (`selena-killpoints`); each run kills at the next one, until the transaction
-//! comes to its end first. What was reached is printed.
+//! The points are counted by the hub itself (`selena-killpoints`); what was reached is printed.
 
-#![expect(clippy::print_stdout, reason = "what was reached is the test's result")]
-
-use std::{
-    collections::BTreeMap,
-    fs,
-    time::{Duration, Instant},
-};
-
-use selena_tests::{Engine, Hub, Package, http::Request, wait};
-use serde_json::json;
-
-const NAME: &str = "survivor";
-/// How long a hub may take to be in order again (protocol: no orphan after 60 s).
-const SECS: Duration = Duration::from_secs(60);
-/// More changes than any transaction makes: a loop that does not come to its end is stopped there.
-const MOST: u64 = 300;
-
-fn package(minor: u64) -> Package {
-    Package::probe(NAME, 8100).version(&format!("1.{minor}.0"))
-}
-
-/// Sends a request that the hub may not live to answer; whether it answered, and with what.
-fn ask(hub: &Hub, request: &Request) -> Option<u16> {
-    hub.client().try_send(request).ok().map(|answer| answer.status)
-}
-
-fn install(hub: &Hub, minor: u64) -> Option<u16> {
-    ask(hub, &Request::new("POST", "/modules/install").form("module", &package(minor).zip()))
-}
-
-fn entries(hub: &Hub, dir: &str) -> Vec<String> {
-    let entries = fs::read_dir(hub.data_dir().join(dir)).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// The minor version that is installed, if the module is there.
-fn installed(hub: &Hub) -> Option<u64> {
-    let answer = hub.admin().try_send(&Request::new("GET", &format!("/modules/{NAME}"))).ok()?;
-    match answer.status {
-        404 => None,
-        _ => answer.json()["version"].as_str()?.split('.').nth(1)?.parse().ok(),
-    }
-}
-
-/// Nothing of the module is anywhere.
-fn is_gone(hub: &Hub) -> bool {
-    let engine = Engine::default();
-    installed(hub).is_none()
-        && ["modules", "volumes", "aside", "previous", "pending", "staging"]
-            .iter()
-            .all(|dir| entries(hub, dir).is_empty())
-        && engine.containers(hub.prefix()).is_empty()
-        && engine.images(hub.prefix()).is_empty()
-}
-
-/// The module waits for a person with the package that is told of, and nothing else is there.
-fn waits_whole(hub: &Hub) -> bool {
-    let details = hub.details(NAME);
-    let placed = fs::read(hub.data_dir().join("modules").join(NAME).join("manifest.json")).unwrap_or_default();
-    let placed: serde_json::Value = serde_json::from_slice(&placed).unwrap_or_default();
-    details["status"] == "AWAITING_CONSENT"
-        && placed["version"] == details["version"]
-        && entries(hub, "modules") == [NAME]
-        && ["aside", "pending", "staging", "previous"].iter().all(|dir| entries(hub, dir).is_empty())
-        && Engine::default().containers(hub.prefix()).is_empty()
-        && Engine::default().images(hub.prefix()).len() <= 1
-}
-
-/// The module runs, and nothing but what belongs to it is there.
-fn is_whole(hub: &Hub) -> bool {
-    let engine = Engine::default();
-    installed(hub).is_some()
-        && hub.status(NAME) == "RUNNING"
-        && ["aside", "pending", "staging"].iter().all(|dir| entries(hub, dir).is_empty())
-        && entries(hub, "modules") == [NAME]
-        && engine.containers(hub.prefix()).len() == 1
-        && engine.images(hub.prefix()).len() == 1
-}
-
-/// What there is of the module, for the message of a test that fails.
-fn found(hub: &Hub) -> String {
-    let dirs = ["modules", "volumes", "aside", "previous", "pending", "staging"].map(|dir| (dir, entries(hub, dir)));
-    let engine = Engine::default();
-    let names =
-        |all: Vec<serde_json::Value>, field: &str| all.iter().map(|one| one[field].to_string()).collect::<Vec<_>>();
-    let containers = names(engine.containers(hub.prefix()), "Names");
-    let images = names(engine.images(hub.prefix()), "RepoTags");
-    format!("{dirs:?}, {containers:?}, {images:?}, {}", hub.details(NAME))
-}
-
-/// Waits until the module is whole, or waits whole for a person, or is gone.
-fn settle(hub: &Hub, when: &str) {
-    let deadline = Instant::now() + SECS;
-    wait::until(when, 2 * SECS.as_secs(), || {
-        let settled = is_gone(hub) || is_whole(hub) || waits_whole(hub);
-        assert!(settled || Instant::now() < deadline, "{when}: {}", found(hub));
-        settled
-    });
-}
-
-/// Kills a hub at each change of a transaction in turn, and looks at what it is after a restart.
-fn at_each_point(id: &str, hub: &mut Hub, act: impl Fn(&Hub) -> Option<u16>, in_order: impl Fn(&Hub, &str)) {
-    let mut reached = BTreeMap::<String, u32>::new();
-    for number in 1..MOST {
-        hub.start_again_to_die_at(number);
-        settle(hub, &format!("{id}: before number {number}"));
-        hub.count_points();
-        let status = act(hub);
-        let points = hub.points();
-        let last = points.last().cloned().unwrap_or_default();
-        let killed = points.len() as u64 == number;
-        if killed {
-            hub.kill();
-        }
-        hub.forget_points();
-        if killed {
-            hub.start_again();
-        }
-        settle(hub, &format!("{id}: killed at {last}"));
-        in_order(hub, &last);
-        if !killed {
-            let status = status.unwrap_or_default();
-            assert!((200..300).contains(&status), "{id}: it ended with {status}");
-            assert!(number > 10, "{id}: only {number} changes were counted");
-            println!("{id}: killed at {} changes; those that follow one another:", number - 1);
-            for (what, times) in reached {
-                println!("  {times} × {what}");
-            }
-            return;
-        }
-        let what = last.split_once(' ').map_or(last.as_str(), |(_, what)| what);
-        *reached.entry(what.to_owned()).or_default() += 1;
-    }
-    panic!("{id}: no end after {MOST} changes");
-}
+use selena_tests::{Hub, transactions, walk::Core};
 
 #[test]
 fn w01_an_install_is_whole_or_never_was() {
-    let mut hub = Hub::unlimited();
-    let act = |hub: &Hub| {
-        if installed(hub).is_some() {
-            let _makes_room = hub.client().delete(&format!("/modules/{NAME}")).expect(204);
-        }
-        install(hub, 0)
-    };
-    at_each_point("W01", &mut hub, act, |hub, last| {
-        if installed(hub).is_some() {
-            let _works = hub.hears_again(NAME, SECS.as_secs());
-        } else {
-            assert!(is_gone(hub), "killed at {last}");
-        }
-    });
+    transactions::install(&mut Hub::unlimited(), &mut Core, 30);
+}
+
+#[test]
+fn w01_a_consent_is_given_or_still_awaited() {
+    transactions::consent(&mut Hub::unlimited(), &mut Core, 20);
 }
 
 #[test]
 fn w01_a_replacement_of_what_waits_for_a_person_leaves_one_of_both_or_none() {
-    let mut hub = Hub::unlimited();
-    let asking = |hub: &Hub, minor: u64| {
-        let rule = json!([{ "host": "api.example.com", "port": 443, "protocol": "tcp" }]);
-        let permissions = json!(["device.read", "events.subscribe", "network.egress"]);
-        let package = package(minor).with("permissions", permissions).with("network", json!({ "egress": rule }));
-        ask(hub, &Request::new("POST", "/modules/install").form("module", &package.zip()))
-    };
-    let act = |hub: &Hub| match installed(hub) {
-        Some(minor) => asking(hub, minor + 1),
-        None => asking(hub, 0).and_then(|_| asking(hub, 1)),
-    };
-    at_each_point("W01 replacement", &mut hub, act, |hub, last| {
-        assert!(is_gone(hub) || waits_whole(hub), "killed at {last}: {}", found(hub));
-    });
-    let shown = hub.admin().get(&format!("/modules/{NAME}/consent")).expect(200).json();
-    let consent = json!({ "version": shown["version"], "adds": shown["adds"] });
-    let _granted = hub.admin().post(&format!("/modules/{NAME}/consent"), &consent).expect(200);
-    let _works = hub.hears_again(NAME, SECS.as_secs());
+    transactions::replacement(&mut Hub::unlimited(), &mut Core, 15);
 }
 
 #[test]
 fn w02_an_update_leaves_the_old_or_the_new_version_with_its_data() {
-    let mut hub = Hub::unlimited();
-    let module = hub.install(&package(0));
-    module.act(&json!({ "act": "write", "path": "/data/notes", "text": "kept" }));
-    let act = |hub: &Hub| install(hub, installed(hub).expect("it is there") + 1);
-    at_each_point("W02 update", &mut hub, act, |hub, last| {
-        let module = hub.hears_again(NAME, SECS.as_secs());
-        let notes = module.act(&json!({ "act": "read", "path": "/data/notes" }));
-        assert_eq!(notes["done"], "kept", "killed at {last}");
-    });
+    transactions::update(&mut Hub::unlimited(), &mut Core, 40);
+}
+
+#[test]
+fn w02_an_update_that_fails_leaves_the_old_version_with_its_data() {
+    transactions::failing_update(&mut Hub::unlimited(), &mut Core, 30);
+}
+
+#[test]
+fn w02_an_update_that_asks_for_more_waits_or_never_came() {
+    transactions::asking_update(&mut Hub::unlimited(), &mut Core, 15);
+}
+
+#[test]
+fn w02_an_update_that_is_granted_runs_or_still_waits() {
+    transactions::granted_update(&mut Hub::unlimited(), &mut Core, 20);
 }
 
 #[test]
 fn w02_a_rollback_leaves_one_of_both_versions_with_its_own_data() {
-    let mut hub = Hub::unlimited();
-    let write = |hub: &Hub, text: &str| {
-        let module = hub.hears_again(NAME, SECS.as_secs());
-        module.act(&json!({ "act": "write", "path": "/data/notes", "text": text }));
-    };
-    let _first = hub.install(&package(0));
-    write(&hub, "notes of 0");
-    assert_eq!(install(&hub, 1), Some(201));
-    write(&hub, "notes of 1");
-    let act = |hub: &Hub| ask(hub, &Request::new("POST", &format!("/modules/{NAME}/rollback")));
-    at_each_point("W02 rollback", &mut hub, act, |hub, last| {
-        let module = hub.hears_again(NAME, SECS.as_secs());
-        let version = installed(hub).expect("it is there");
-        let notes = module.act(&json!({ "act": "read", "path": "/data/notes" }));
-        assert_eq!(notes["done"], format!("notes of {version}"), "killed at {last}");
-        let other = format!("1.{}.0", 1 - version);
-        assert_eq!(hub.details(NAME)["previous_version"], other, "killed at {last}");
-        assert_eq!(entries(hub, "previous"), [NAME], "killed at {last}");
-    });
+    transactions::rollback(&mut Hub::unlimited(), &mut Core, 30);
+}
+
+#[test]
+fn w02_a_stop_and_a_start_last_once_they_are_answered() {
+    transactions::stop_and_start(&mut Hub::unlimited(), &mut Core, 10);
 }
 
 #[test]
 fn w03_a_removal_is_total_or_never_was() {
-    let mut hub = Hub::unlimited();
-    let act = |hub: &Hub| {
-        if installed(hub).is_none() && install(hub, 0) != Some(201) {
-            return None;
-        }
-        ask(hub, &Request::new("DELETE", &format!("/modules/{NAME}")))
-    };
-    at_each_point("W03", &mut hub, act, |hub, last| {
-        if installed(hub).is_some() {
-            let _works = hub.hears_again(NAME, SECS.as_secs());
-        } else {
-            assert!(is_gone(hub), "killed at {last}");
-        }
-    });
+    transactions::removal(&mut Hub::unlimited(), &mut Core, 20);
+}
+
+#[test]
+fn r05_a_crashed_module_comes_back_whenever_the_hub_dies_meanwhile() {
+    transactions::retry(&mut Hub::unlimited(), &mut Core, 15);
+}
+
+#[test]
+fn w11_a_setting_has_its_old_or_its_new_value() {
+    transactions::config_change(&mut Hub::unlimited(), &mut Core, 10);
 }

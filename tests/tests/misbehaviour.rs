@@ -78,6 +78,59 @@ fn r11_a_program_that_never_answers_fails_its_trial() {
     assert_eq!(Engine::default().images(hub.prefix()).len(), 0, "and its image");
 }
 
+#[test]
+fn r13_an_answer_that_is_huge_endless_or_no_http_is_cut_off_and_harms_nobody() {
+    let hub = Hub::start();
+    let module = hub.install(&Package::probe("spoiler", 8100));
+    let memory = resident_kib(hub.pid());
+    let command = || hub.admin().post("/modules/spoiler/command", &json!({ "command": "test", "payload": {} }));
+    for (how, status) in [("huge", 502), ("endless", 502), ("headers", 502), ("no http", 502), ("silent", 504)] {
+        module.act(&json!({ "act": "spoil", "how": how }));
+        let begun = std::time::Instant::now();
+        let answer = command();
+        assert_eq!(answer.status, status, "{how}: {}", answer.text());
+        assert!(begun.elapsed().as_secs() <= 35, "{how}: cut off after {:?}", begun.elapsed());
+        let _the_core_answers = hub.client().get("/devices").expect(200);
+    }
+    assert!(resident_kib(hub.pid()) < memory + 16 * 1024, "nothing of it is kept");
+    module.act(&json!({ "act": "spoil", "how": "" }));
+    let _good_again = command().expect(200);
+    assert_eq!(hub.status("spoiler"), "RUNNING");
+}
+
+#[test]
+fn r20_a_removal_in_the_midst_of_a_start_or_an_update_is_total() {
+    let hub = Hub::unlimited();
+    for act in ["start", "update", "install"] {
+        if act != "install" {
+            let _there = hub.install(&Package::probe("going", 8100));
+        }
+        if act == "start" {
+            let _stopped = hub.client().post("/modules/going/stop", &json!({})).expect(200);
+        }
+        std::thread::scope(|scope| {
+            let going = scope.spawn(|| match act {
+                "start" => hub.client().post("/modules/going/start", &json!({})).status,
+                "update" => hub.try_install(&Package::probe("going", 8100).version("1.1.0")).status,
+                _ => hub.try_install(&Package::probe("going", 8100)).status,
+            });
+            wait::until("it is removed in the midst of it", 60, || {
+                let removed = hub.client().delete("/modules/going").status;
+                removed == 204 || going.is_finished()
+            });
+            let status = going.join().expect("it is answered");
+            assert!(status < 500 || status == 503, "{act}: {status}");
+        });
+        // An install that was first, or that began anew after the removal, is there; whatever is there is whole.
+        hub.settles(&format!("R20: a removal during {act}"));
+        if hub.client().get("/modules/going").status == 200 {
+            let _gone = hub.client().delete("/modules/going").expect(204);
+        }
+        hub.settles(&format!("R20: after {act}"));
+        assert!(hub.try_module("going").is_none());
+    }
+}
+
 /// Memory of a process, in KiB.
 fn resident_kib(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process lives");

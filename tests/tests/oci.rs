@@ -119,6 +119,17 @@ fn staged(hub: &Hub) -> Vec<PathBuf> {
 }
 
 #[test]
+fn r04_an_image_for_another_machine_is_refused_and_leaves_nothing() {
+    let hub = Hub::start();
+    let other = if std::env::consts::ARCH == "x86_64" { "arm64" } else { "amd64" };
+    let image = Image::probe(&listening()).for_machine(other).oci();
+    let refused = hub.try_install(&Package::image("foreign", 8100, &image));
+    refused.refused(422, "module_image_error");
+    assert!(refused.text().contains(other), "it says for which machine it is: {}", refused.text());
+    hub.settles("R04: a refused image");
+}
+
+#[test]
 fn r04_an_image_that_the_engine_lost_is_made_anew_and_a_damaged_one_is_an_error() {
     let hub = Hub::start();
     let _module = hub.install(&Package::image("lost", 8100, &Image::probe(&listening()).oci()));

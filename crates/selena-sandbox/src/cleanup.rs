@@ -26,6 +26,7 @@ use crate::{
 
 const LISTING: &str = "listing the hub's containers";
 const LOOKING: &str = "looking whose the container is";
+const LISTING_IMAGES: &str = "listing the hub's images";
 const STOPPING: &str = "stopping the container";
 const REMOVING: &str = "removing the container";
 const REMOVING_VOLUMES: &str = "removing the module's volumes";
@@ -138,6 +139,15 @@ impl Shared {
             self.engine.ask(REMOVING_IMAGES, remove).await?;
         }
         Ok(())
+    }
+
+    /// The modules whose images bear this hub's label.
+    pub(crate) async fn image_owners(&self) -> Result<Vec<ModuleName>, SandboxError> {
+        let options = ListImagesOptions { filters: Some(self.labels(None)), ..ListImagesOptions::default() };
+        let list = |docker: Docker| async move { docker.list_images(Some(options)).await };
+        let images = self.engine.ask(LISTING_IMAGES, list).await?;
+        let tags = images.iter().flat_map(|image| &image.repo_tags);
+        Ok(tags.filter_map(|tag| self.config.image_owner(tag)).collect())
     }
 
     /// All containers of this hub.

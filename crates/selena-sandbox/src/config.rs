@@ -74,6 +74,12 @@ impl SandboxConfig {
         format!("{}:{}", self.repository(module), image_tag(version))
     }
 
+    /// The module that an image is of, by its reference.
+    pub(crate) fn image_owner(&self, reference: &str) -> Option<ModuleName> {
+        let name = reference.strip_prefix(&self.name_prefix)?.strip_prefix("selena-module-")?;
+        ModuleName::new(name.split(':').next()?).ok()
+    }
+
     pub(crate) fn hub_label(&self) -> String {
         format!("{LABEL_HUB}={}", self.hub_id)
     }
@@ -95,5 +101,7 @@ mod tests {
         assert_eq!(config.container_name(ContainerPurpose::Module, &lamp), "selena-module-lamp");
         assert_eq!(config.container_name(ContainerPurpose::Trial, &lamp), "selena-test-lamp");
         assert_eq!(config.image(&lamp, &"1.2.0-rc.1+b5".parse().unwrap()), "selena-module-lamp:1.2.0-rc.1_b5");
+        assert_eq!(config.image_owner("selena-module-lamp:1.2.0"), Some(lamp));
+        assert_eq!(config.image_owner("selena-python-base:latest"), None);
     }
 }

@@ -92,7 +92,11 @@ fn refused(what: &str) -> io::Error {
 
 fn make(path: &Path, size_mb: u32, owner: u32) -> io::Result<()> {
     let unfinished = unfinished(path);
-    let made = fill(&unfinished, size_mb, owner).and_then(|()| fs::rename(&unfinished, path));
+    point("a data image");
+    let made = fill(&unfinished, size_mb, owner).and_then(|()| {
+        point("the rename of a data image");
+        fs::rename(&unfinished, path)
+    });
     if made.is_err() {
         let _ = fs::remove_file(&unfinished);
     }

@@ -116,6 +116,10 @@ impl Sandbox for DockerSandbox {
         Box::pin(async move { self.shared.remove_images(&module, &keep).await })
     }
 
+    fn image_owners(&self) -> BoxFuture<'_, Result<Vec<ModuleName>, SandboxError>> {
+        Box::pin(self.shared.image_owners())
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {
         Box::pin(self.shared.list())
     }

@@ -71,6 +71,10 @@ impl Sandbox for LoopbackSandbox {
         refused("removing images")
     }
 
+    fn image_owners(&self) -> BoxFuture<'_, Result<Vec<ModuleName>, SandboxError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {
         refused("listing containers")
     }

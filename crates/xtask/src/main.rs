@@ -2,11 +2,13 @@
 //!
 //! `tidy` holds the rules of the house that no compiler knows; it runs as a test too.
 //! `bench` measures the hub beside peers and prints one table; `fuzz` looks for inputs that break a parser.
+//! `killpoints` and `powercut` are the long forms of the tests that kill the hub and cut its power.
 //! Each task is a module here.
 //! Nothing that ships depends on this crate.
 
 mod bench;
 mod fuzz;
+mod kills;
 mod tidy;
 
 use std::{
@@ -33,6 +35,10 @@ enum Task {
     Bench(bench::Options),
     /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
     Fuzz(fuzz::Options),
+    /// Kill the hub and Docker at every point of every transaction: one table of what was reached, with the result of each.
+    Killpoints(kills::KillPoints),
+    /// Cut the power at every flush of the disk, with the unflushed writes lost, kept and torn.
+    Powercut(kills::PowerCut),
     #[command(flatten)]
     BenchHelper(bench::Helper),
 }
@@ -42,6 +48,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy(&mut io::stdout().lock()),
         Task::Bench(options) => bench::build_and_run(&root()?, &options),
         Task::Fuzz(options) => fuzz::run(&root()?, &options),
+        Task::Killpoints(options) => kills::killpoints(&root()?, &options),
+        Task::Powercut(options) => kills::powercut(&root()?, &options),
         Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -9,6 +9,7 @@
 //! | `modules/<name>/`, `volumes/<name>.ext4` | what runs |
 //! | `aside/<name>/{package,data.ext4}` | what ran until now, as long as it is not decided |
 //! | `previous/<name>/{package,data.ext4}` | the version before, for a rollback at any time |
+//! | `pending/<name>/{package,report.json}` | an update that waits for a person; without the package one that is granted |
 
 use std::{
     fs, io,
@@ -17,7 +18,7 @@ use std::{
 
 use selena_types::ModuleName;
 
-use super::staging::{move_durably, remove_all};
+use super::staging::{make_dir_durably, move_durably, remove_all};
 
 /// Says of a version that was laid aside that it had no data.
 const NO_DATA: &str = "no-data";
@@ -29,6 +30,7 @@ pub(super) struct Shelf {
     volume: PathBuf,
     aside: PathBuf,
     previous: PathBuf,
+    pending: PathBuf,
 }
 
 impl Shelf {
@@ -38,6 +40,7 @@ impl Shelf {
             volume: data.join("volumes").join(format!("{name}.ext4")),
             aside: data.join("aside").join(name.as_str()),
             previous: data.join("previous").join(name.as_str()),
+            pending: data.join("pending").join(name.as_str()),
         }
     }
 
@@ -45,7 +48,7 @@ impl Shelf {
     /// [`Shelf::put_back`] undoes all.
     pub(super) fn set_aside(&self, copy: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
         remove_all(&self.aside)?;
-        fs::create_dir_all(&self.aside)?;
+        make_dir_durably(&self.aside)?;
         if self.volume.exists() {
             copy(&self.volume, &data(&self.aside))?;
         } else {
@@ -96,8 +99,22 @@ impl Shelf {
         holds(&self.package, manifest)
     }
 
-    /// Finishes what was cut: what the store has is what runs, and what the store calls the version before is kept.
+    /// Finishes what was cut: what the store has is what runs, and what the store calls the version before is kept. An
+    /// update that was granted and is not stored waits again for the person's word; one that is stored does not.
     pub(super) fn recover(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
+        let was_granted = self.pending.exists() && !package(&self.pending).exists();
+        let is_newcomer = !self.holds(stored) && !previous.is_some_and(|manifest| holds(&self.package, manifest));
+        if was_granted && is_newcomer && self.package.exists() && package(&self.aside).exists() {
+            move_durably(&self.package, &package(&self.pending))?;
+        }
+        self.put_in_order(stored, previous)?;
+        if self.pending.exists() && !package(&self.pending).exists() {
+            remove_all(&self.pending)?;
+        }
+        Ok(())
+    }
+
+    fn put_in_order(&self, stored: &str, previous: Option<&str>) -> io::Result<()> {
         if !self.holds(stored) {
             return self.put_back(previous);
         }

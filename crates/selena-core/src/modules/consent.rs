@@ -115,8 +115,10 @@ impl Modules {
             Ok(()) => self.switch_to(slot, live, &update).await,
             Err(error) => Err(error),
         };
-        // The engine or the disk failed before it was put in its place: it goes on waiting.
-        let waits = outcome.is_err() && update.package_dir().exists();
+        // The engine or the disk failed, and not the update: it goes on waiting.
+        let is_bad =
+            matches!(outcome, Err(ApiError::Unhealthy { .. } | ApiError::Container { code: "module_image_error", .. }));
+        let waits = outcome.is_err() && !is_bad && update.package_dir().exists();
         live.waiting = Some(update);
         if !waits {
             self.discard_waiting(slot, live).await;
@@ -142,7 +144,8 @@ impl Modules {
             modules.discard_waiting(&slot, &mut live).await;
             modules.progress.set(&record.name, Progress::of(&record));
             if let Err(error) = modules.prune_images(&record.name, &record.version).await {
-                tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "its image was not removed");
+                tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "its image was not removed; tried again later");
+                modules.tidy_later(&record.name);
             }
             Ok(())
         })

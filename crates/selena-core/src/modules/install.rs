@@ -173,6 +173,20 @@ impl Modules {
             self.clean_after_trial(&claim.name, existing.as_deref()).await;
         }
         staged.report = Some(tried?);
+        let outcome = Box::pin(self.install_tried(claim, existing, staged)).await;
+        if outcome.is_err() {
+            // Whatever stood in its way: the image that was made for its trial goes with it.
+            self.tidy_later(&claim.name);
+        }
+        outcome
+    }
+
+    async fn install_tried(
+        self: &Arc<Self>,
+        claim: &Claim,
+        existing: Option<Arc<Slot>>,
+        staged: Staged,
+    ) -> Result<Installed, ApiError> {
         self.parts.api.integrity().check_normal()?;
         self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
@@ -210,7 +224,8 @@ impl Modules {
             None => self.parts.sandbox.purge(name).await,
         };
         if let Err(error) = cleaned {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a trial left something behind");
+            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a trial left something behind; tried again later");
+            self.tidy_later(name);
         }
     }
 

@@ -40,7 +40,7 @@ mod update;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use selena_signature::PublicKey;
@@ -127,6 +127,8 @@ pub struct Modules {
     claims: Mutex<Claims>,
     /// Modules of which the engine may hold more than it should: those that were there, or were tried, when the hub ended.
     untidy: Mutex<BTreeSet<ModuleName>>,
+    /// Whether it was asked, since this start, of which modules the engine has images.
+    images_seen: AtomicBool,
     /// Held while what runs is compared with what is stored.
     reconciling: tokio::sync::Mutex<()>,
     /// Held while images are removed.
@@ -156,6 +158,7 @@ impl Modules {
             slots: Mutex::new(slots),
             claims: Mutex::default(),
             untidy: Mutex::default(),
+            images_seen: AtomicBool::new(false),
             reconciling: tokio::sync::Mutex::default(),
             pruning: tokio::sync::Mutex::default(),
             progress: Progresses::default(),

@@ -1,6 +1,10 @@
 //! What runs is made equal to what is stored: at start, when the engine comes back, and every 30 s.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::{MissedTickBehavior, interval};
@@ -74,14 +78,16 @@ impl Modules {
         for container in &listed {
             self.remove_stray(container).await;
         }
+        self.look_at_images().await;
         self.tidy_images().await;
         let running: HashSet<_> = listed.iter().filter(|container| container.running).map(|c| &c.run).collect();
         for run in active.iter().filter(|run| !running.contains(run)) {
             self.exits.report(ContainerExit { run: run.clone(), cause: ExitCause::Gone });
         }
         for slot in self.all_slots() {
-            let idle = slot.live.try_lock().is_ok_and(|live| live.active.is_none() && live.retry.is_none());
-            if idle && self.should_run(&slot.record()) {
+            // What holds the lock may only look: whether there is something to do is seen again under it.
+            let busy = slot.live.try_lock().is_ok_and(|live| live.active.is_some() || live.retry.is_some());
+            if !busy && self.should_run(&slot.record()) {
                 self.start_in_background(&slot);
             }
         }
@@ -93,7 +99,25 @@ impl Modules {
         self.all_slots().iter().filter_map(run).collect()
     }
 
-    /// Removes what trials and updates that the hub's own end cut left with the engine; once after each start.
+    /// Looks, once after each start, which images are there: a power cut may have taken all that the hub knew of a
+    /// package while the engine has its image.
+    async fn look_at_images(&self) {
+        if self.images_seen.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.parts.sandbox.image_owners().await {
+            Ok(names) => {
+                names.iter().for_each(|name| self.tidy_later(name));
+                self.images_seen.store(true, Ordering::Relaxed);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the images could not be listed; tried again");
+            }
+        }
+    }
+
+    /// Removes what trials and updates left with the engine: those that the hub's own end cut, once after each start,
+    /// and those that could not tidy up because the engine was away.
     async fn tidy_images(self: &Arc<Self>) {
         let names = std::mem::take(&mut *self.untidy.lock().expect("nothing panics while it holds the names"));
         for name in names {
@@ -114,9 +138,14 @@ impl Modules {
             };
             if let Err(error) = tidied {
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");
-                self.untidy.lock().expect("nothing panics while it holds the names").insert(name);
+                self.tidy_later(&name);
             }
         }
+    }
+
+    /// What could not be removed of a module's images now is removed when the engine answers again, or in 30 s.
+    pub(super) fn tidy_later(&self, name: &ModuleName) {
+        self.untidy.lock().expect("nothing panics while it holds the names").insert(name.clone());
     }
 
     /// Removes a container that runs and belongs to no run of this process: its namespace was left, and a namespace

@@ -13,6 +13,8 @@ use crate::ApiError;
 
 /// Marks a data directory as a hub's own, so that nothing of anybody else is ever touched.
 const MARKER: &str = ".selena-hub";
+/// What the sandbox names a data image until it is whole.
+const UNFINISHED: &str = ".ext4.new";
 /// The directories the hub makes, and wipes or tidies at its start.
 const OWN: [&str; 6] = ["staging", "modules", "volumes", "aside", "previous", "pending"];
 
@@ -33,6 +35,7 @@ impl Modules {
             for dir in OWN {
                 fs::create_dir_all(data.join(dir))?;
             }
+            remove_unfinished(&data.join("volumes"))?;
             for record in &records {
                 let previous = record.previous.as_ref().map(|previous| previous.manifest.as_str());
                 if let Err(error) = Shelf::new(&data, &record.name).recover(&record.manifest, previous) {
@@ -77,6 +80,17 @@ fn names_in(staging: &Path) -> Vec<ModuleName> {
     entries.filter_map(manifest).filter_map(name).collect()
 }
 
+/// A data image that was being made when the hub ended has never been anybody's.
+fn remove_unfinished(volumes: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(volumes)? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|path| path.ends_with(UNFINISHED)) {
+            remove_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// What the store knows nothing of is laid aside and not deleted: perhaps it is the store that was lost.
 fn lay_aside_unknown(data: &Path, dir: &str, known: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(data.join(dir))? {
@@ -114,6 +128,15 @@ mod tests {
         claim(fresh.path()).expect("an empty one is taken");
         tree(fresh.path(), &[("modules/m1/manifest.json", "{}")]);
         claim(fresh.path()).expect("and known again");
+    }
+
+    #[test]
+    fn w01_a_data_image_that_was_cut_while_it_was_made_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        tree(dir.path(), &[("volumes/m1.ext4.new", "half"), ("volumes/m1.ext4", "data")]);
+        remove_unfinished(&dir.path().join("volumes")).expect("done");
+        assert!(!dir.path().join("volumes/m1.ext4.new").exists());
+        assert!(dir.path().join("volumes/m1.ext4").exists());
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl Modules {
         let allow_downgrade = staged.allow_downgrade;
         blocking(move || {
             remove_all(&to)?;
-            fs::create_dir_all(&to)?;
+            make_dir_durably(&to)?;
             fs::write(to.join(REPORT), report)?;
             fs::File::open(to.join(REPORT))?.sync_all()?;
             if allow_downgrade {
@@ -252,13 +252,26 @@ pub(super) fn remove_all(path: &Path) -> io::Result<()> {
 
 /// Renames, and syncs both directories.
 pub(super) fn move_durably(from: &Path, to: &Path) -> io::Result<()> {
-    let parent = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
-    fs::create_dir_all(parent(to))?;
+    make_dir_durably(parent(to))?;
     point("a rename");
     fs::rename(from, to)?;
     point("the sync of a rename");
     fs::File::open(parent(to))?.sync_all()?;
     fs::File::open(parent(from))?.sync_all()
+}
+
+/// Makes a directory if it is not there, and syncs the one it lies in: without that a power cut may take it away with
+/// all that was moved into it.
+pub(super) fn make_dir_durably(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    fs::File::open(parent(dir))?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
 /// Total and free bytes of the file system a path lies on.

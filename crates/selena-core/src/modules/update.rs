@@ -242,7 +242,8 @@ impl Modules {
     /// is made anew from its package when it comes back.
     async fn drop_images(&self, name: &ModuleName, keep: &semver::Version) {
         if let Err(error) = self.prune_images(name, keep).await {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed");
+            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed; tried again later");
+            self.tidy_later(name);
         }
     }
 
@@ -260,6 +261,7 @@ impl Modules {
         tracing::warn!(module = %old.name, reason, "update undone");
         if let Err(error) = self.recover_shelf(&old).await {
             tracing::error!(module = %old.name, error = &error as &dyn std::error::Error, "the version before is not back yet");
+            self.tidy_later(&old.name);
             return;
         }
         let state = if was_running { ModuleState::Ready } else { old.state };

@@ -275,6 +275,9 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
     /// Removes the images of a module, but for those of these versions.
     fn prune_images(&self, module: &ModuleName, keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>>;
 
+    /// The modules of which the engine holds an image that this hub made, installed or not.
+    fn image_owners(&self) -> BoxFuture<'_, Result<Vec<ModuleName>, SandboxError>>;
+
     /// All containers of this hub, running or not.
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>>;
 

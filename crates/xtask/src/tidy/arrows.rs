@@ -26,6 +26,9 @@ const TESTKIT: &str = "selena-testkit";
 /// The crate that forges packages, for tests too.
 const FORGE: &str = "selena-forge";
 
+/// The crate with a disk that loses what was not flushed, for tests too.
+const POWERCUT: &str = "selena-powercut";
+
 /// The table. Who may know the core may know the types it speaks in.
 const RULES: &[Rule] = &[
     rule("selena-types", Only(&[]), "names and bodies are the lowest layer: no IO, nothing below it"),
@@ -108,8 +111,9 @@ const RULES: &[Rule] = &[
         "the first process of every container is small and shares with the hub only what both deny",
     ),
     rule(FORGE, Only(&[]), "what forges packages must not know how they are read"),
+    rule(POWERCUT, Only(&[]), "a disk knows nothing of what is written to it"),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
-    rule("selena-tests", Only(&[FORGE]), "black-box tests go through the public doors"),
+    rule("selena-tests", Only(&[FORGE, POWERCUT]), "black-box tests go through the public doors"),
     rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),
     rule(TESTKIT, Any, ""),
     rule("xtask", Any, ""),
@@ -132,7 +136,7 @@ impl Rule {
             Any => true,
             Only(names) => {
                 names.contains(&dependency.name.as_str())
-                    || (dependency.dev && [TESTKIT, FORGE].contains(&dependency.name.as_str()))
+                    || (dependency.dev && [TESTKIT, FORGE, POWERCUT].contains(&dependency.name.as_str()))
             }
         }
     }

@@ -33,6 +33,7 @@ pub(crate) fn act(arguments: &Value) -> Value {
         "mode" => outcome(fs::metadata(text("path")).map(|found| json!(found.permissions().mode() & 0o7777))),
         "write" => outcome(fs::write(text("path"), text("text")).map(|()| json!(true))),
         "fill" => fill(text("path"), arguments["bytes"].as_u64().unwrap_or(0)),
+        "make_files" => make_files(text("path"), arguments["count"].as_u64().unwrap_or(0)),
         "device_number" => outcome(device::number(text("path"))),
         "device_write" => outcome(device::write(text("path"), text("text"))),
         "device_read" => outcome(device::read(text("path"), arguments["bytes"].as_u64().unwrap_or(0))),
@@ -57,6 +58,18 @@ fn interfaces() -> Value {
     match if_nameindex() {
         Ok(all) => all.iter().map(|interface| interface.name().to_string_lossy().into_owned()).collect(),
         Err(error) => json!({ "error": format!("{error:?}") }),
+    }
+}
+
+/// Makes so many empty files, until the file system refuses one; how many, and why not more.
+fn make_files(dir: &str, count: u64) -> Value {
+    let refused = (0..count).find_map(|number| match fs::File::create(format!("{dir}/{number}")) {
+        Ok(_) => None,
+        Err(error) => Some((number, error)),
+    });
+    match refused {
+        Some((made, error)) => json!({ "made": made, "ended": outcome(Err(error)) }),
+        None => json!({ "made": count }),
     }
 }
 

@@ -22,6 +22,8 @@ const MAX_WEBHOOKS: usize = 5000;
 pub(crate) struct Server {
     webhooks: Arc<Mutex<Vec<Value>>>,
     hangs: Arc<AtomicBool>,
+    /// How the next commands are answered: see [`spoilt`].
+    spoils: Arc<Mutex<String>>,
 }
 
 struct Request {
@@ -43,6 +45,10 @@ impl Server {
     fn converse(&self, stream: &TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(stream);
         while let Some(request) = read(&mut reader)? {
+            let how = self.spoils.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+            if request.path == "/webhook/commands" && !how.is_empty() {
+                return spoilt(stream, &how);
+            }
             let (status, body) = self.answer(&request);
             let body = body.to_string();
             let head = format!(
@@ -88,6 +94,11 @@ impl Server {
             self.hangs.store(true, Ordering::SeqCst);
             return (202, json!({ "begun": act }));
         }
+        if act == "spoil" {
+            let how = arguments["how"].as_str().unwrap_or_default();
+            how.clone_into(&mut self.spoils.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+            return (200, json!({ "begun": act }));
+        }
         match acts::act(arguments) {
             Value::Null => {
                 let arguments = arguments.clone();
@@ -97,6 +108,36 @@ impl Server {
             }
             seen => (200, seen),
         }
+    }
+}
+
+/// An answer that no module should give: of 1 GB, one that never ends, or none that is HTTP.
+fn spoilt(mut stream: &TcpStream, how: &str) -> io::Result<()> {
+    const GIGABYTE: u64 = 1_000_000_000;
+    let filler = [b' '; 64 * 1024];
+    match how {
+        "huge" => {
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {GIGABYTE}\r\n\r\n")?;
+            (0..GIGABYTE / filler.len() as u64).try_for_each(|_| stream.write_all(&filler))
+        }
+        "endless" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            loop {
+                write!(stream, "{:x}\r\n", filler.len())?;
+                stream.write_all(&filler)?;
+                stream.write_all(b"\r\n")?;
+            }
+        }
+        "headers" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+            loop {
+                stream.write_all(b"X-One-More: of them\r\n")?;
+            }
+        }
+        "silent" => loop {
+            thread::park();
+        },
+        _ => stream.write_all(b"\x16\x03\x01 this is no HTTP at all\r\n\r\n"),
     }
 }
 

@@ -173,3 +173,31 @@ fn what_the_store_does_not_call_the_version_before_goes() {
     house.shelf.recover("v2", None).expect("recovered");
     assert_eq!(house.state(), texts(["v2", "data of v2", "", ""]));
 }
+
+#[test]
+fn w02_a_granted_update_that_was_cut_waits_again() {
+    let house = house(true);
+    house.write("pending/m1/report.json", "{}");
+    // Granted: what ran is aside, and what waited is in its place, not stored yet.
+    house.rename("modules/m1", "aside/m1/package");
+    house.write("aside/m1/data.ext4", "data of v2");
+    house.write("modules/m1/manifest.json", "v3");
+    for _again in 0..2 {
+        house.shelf.recover("v2", Some("v1")).expect("recovered");
+        assert_eq!(house.state(), texts(BEFORE));
+        assert_eq!(house.read("pending/m1/package/manifest.json").as_deref(), Some("v3"));
+        assert_eq!(house.read("pending/m1/report.json").as_deref(), Some("{}"));
+    }
+}
+
+#[test]
+fn w02_an_update_that_was_granted_and_stored_waits_no_more() {
+    let house = house(true);
+    house.write("pending/m1/report.json", "{}");
+    house.rename("modules/m1", "aside/m1/package");
+    house.write("aside/m1/data.ext4", "data of v2");
+    house.write("modules/m1/manifest.json", "v3");
+    house.shelf.recover("v3", Some("v2")).expect("recovered");
+    assert_eq!(house.state(), texts(["v3", "data of v2", "v2", "data of v2"]));
+    assert!(!house.dir.path().join("pending/m1").exists(), "nothing of what waited is left");
+}
