@@ -79,7 +79,7 @@ impl Shared {
             }
         }
         self.remove_volumes(module).await?;
-        self.remove_images(module, None).await?;
+        self.remove_images(module, &[]).await?;
         let (state_dir, module) = (self.config.state_dir.clone(), module.clone());
         blocking("removing the module's user file", move || passwd::remove(&state_dir, &module)).await
     }
@@ -101,14 +101,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Removes the images of a module, but for the one of version `keep`.
-    pub(crate) async fn remove_images(&self, module: &ModuleName, keep: Option<&Version>) -> Result<(), SandboxError> {
-        let keep = keep.map(|version| self.config.image(module, version));
+    /// Removes the images of a module, but for those of the versions in `keep`.
+    pub(crate) async fn remove_images(&self, module: &ModuleName, keep: &[Version]) -> Result<(), SandboxError> {
+        let keep: Vec<_> = keep.iter().map(|version| self.config.image(module, version)).collect();
         let filters = HashMap::from([("reference".to_owned(), vec![self.config.repository(module)])]);
         let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
         let list = |docker: Docker| async move { docker.list_images(Some(options)).await };
         let images = self.engine.ask(REMOVING_IMAGES, list).await?;
-        for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| Some(tag) != keep.as_ref()) {
+        for tag in images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| !keep.contains(tag)) {
             let remove = |docker: Docker| async move {
                 // A container that has ended may still name it; that one is never started again.
                 let options = RemoveImageOptions { force: true, ..RemoveImageOptions::default() };
@@ -123,6 +123,11 @@ impl Shared {
     /// All containers of this hub.
     pub(crate) async fn list(&self) -> Result<Vec<ListedContainer>, SandboxError> {
         Ok(self.containers(None).await?.into_iter().filter_map(listed).collect())
+    }
+
+    /// All containers of this hub, as the engine lists them.
+    pub(crate) async fn all_containers(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
+        self.containers(None).await
     }
 
     async fn containers(&self, module: Option<&ModuleName>) -> Result<Vec<ContainerSummary>, SandboxError> {

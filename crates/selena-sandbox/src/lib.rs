@@ -7,12 +7,14 @@
 //! This crate knows nothing of HTTP towards modules, of tokens and of SQL. It holds no secret: a module's environment
 //! passes only through the listener. No thread of an async runtime ever enters a foreign namespace.
 
+mod attaching;
 mod cgroup;
 mod cleanup;
 mod commands;
 mod config;
 mod container;
 mod data_image;
+mod disk_use;
 mod engine;
 mod failure;
 mod granted;

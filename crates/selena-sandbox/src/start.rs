@@ -101,7 +101,7 @@ impl Shared {
 
     /// The data volume as a block device. An image that is attached already is first freed from what the module left.
     async fn attach_data(&self, spec: &ContainerSpec) -> Result<LoopDevice, SandboxError> {
-        let _alone = self.attaching.lock().await;
+        let _alone = self.attaching.of(&spec.data_image).await;
         self.release(&spec.module, &spec.data_image).await?;
         let (image, size_mb, owner) = (spec.data_image.clone(), spec.resources.data_mb, spec.uid);
         blocking(DATA, move || LoopDevice::attach(&data_image::open_or_make(&image, size_mb, owner)?)).await

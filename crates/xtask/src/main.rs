@@ -8,6 +8,7 @@
 mod bench;
 mod fuzz;
 mod tidy;
+mod uninstall;
 
 use std::{
     io::{self, Write},
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Options),
     /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
     Fuzz(fuzz::Options),
+    /// Install, use and remove modules again and again, and see that nothing is left; needs root and Docker.
+    UninstallCycles(uninstall::Options),
     #[command(flatten)]
     BenchHelper(bench::Helper),
 }
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy(&mut io::stdout().lock()),
         Task::Bench(options) => bench::build_and_run(&root()?, &options),
         Task::Fuzz(options) => fuzz::run(&root()?, &options),
+        Task::UninstallCycles(options) => uninstall::run(&root()?, &options),
         Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -5,6 +5,7 @@ use std::{fs::File, sync::Arc};
 use jiff::Timestamp;
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Runtime, RuntimeMode, Transport};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::{
     ModuleRecord, Modules, Progress, TrialReport, Upload, about,
@@ -15,7 +16,11 @@ use super::{
     slot::{Live, Slot},
     staging::{Staged, blocking, remove_all},
 };
-use crate::{ApiError, token};
+use crate::{
+    ApiError,
+    jobs::{self, JobKind},
+    token,
+};
 
 /// How an install ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +44,7 @@ pub struct Installed {
 pub struct Installing {
     /// The module's name.
     pub name: ModuleName,
-    outcome: tokio::task::JoinHandle<Result<Installed, ApiError>>,
+    outcome: oneshot::Receiver<Result<Installed, ApiError>>,
 }
 
 impl Installing {
@@ -48,36 +53,41 @@ impl Installing {
     /// # Errors
     /// Why it was not installed.
     pub async fn outcome(self) -> Result<Installed, ApiError> {
-        self.outcome.await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
+        self.outcome.await.unwrap_or_else(|panicked| Err(ApiError::internal(panicked)))
     }
 }
 
 impl Modules {
-    /// Checks an uploaded package, and begins to install it. `watched`: somebody waits for the outcome, and records it.
+    /// Checks an uploaded package, and begins to install it. It goes on also if nobody waits for the outcome any more.
     ///
     /// # Errors
     /// What is wrong with the package, or with it on this hub: nothing was changed then.
-    pub async fn install(self: &Arc<Self>, upload: Upload, who: &str, watched: bool) -> Result<Installing, ApiError> {
-        let staged = self.check(upload).await?;
-        let (claim, existing) = self.claim(&staged)?;
+    pub async fn install(self: &Arc<Self>, mut upload: Upload, who: &str) -> Result<Installing, ApiError> {
+        let job = upload.job.take().unwrap_or_else(|| self.jobs().begin(JobKind::Install, None, who));
+        job.report(10, "the package is unpacked and checked");
+        let checked = self.check(upload).await.and_then(|staged| Ok((self.claim(&staged)?, staged)));
+        let ((claim, existing), staged) = checked.inspect_err(|error| job.failed(error))?;
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
         }
         self.parts.api.record("module_install", who, &format!("{name} {}", staged.manifest.version));
         self.show(&name, ModuleState::Validating, "the package is checked; it is tried next", 20);
+        let kind = if existing.is_some() { JobKind::Update } else { JobKind::Install };
+        job.about(kind, &name);
+        let (told, outcome) = oneshot::channel();
         let (modules, who) = (self.clone(), who.to_owned());
-        let outcome = self.tasks.spawn(async move {
-            let outcome = Box::pin(modules.install_claimed(&claim, existing, staged)).await;
+        self.tasks.spawn(async move {
+            let outcome = job.run(Box::pin(modules.install_claimed(&claim, existing, staged))).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");
-                if !watched {
-                    modules.parts.api.refused(error, &who, &format!("install of {name}"));
-                }
                 modules.show(name, ModuleState::Error, &error.to_string(), 100);
             }
-            outcome
+            // Who waits for it has it recorded with the answer.
+            if let Err(Err(error)) = told.send(outcome) {
+                modules.parts.api.refused(&error, &who, &format!("install of {}", claim.name));
+            }
         });
         Ok(Installing { name, outcome })
     }
@@ -96,6 +106,7 @@ impl Modules {
     }
 
     pub(super) fn show(&self, name: &ModuleName, status: ModuleState, message: &str, percent: u8) {
+        jobs::report(percent, message);
         self.progress.set(name, Progress { status, message: message.to_owned(), progress: percent });
     }
 
@@ -130,16 +141,18 @@ impl Modules {
         existing: Option<Arc<Slot>>,
         mut staged: Staged,
     ) -> Result<Installed, ApiError> {
+        let _room = self.reserve_room(&staged, existing.as_deref())?;
         self.show(&claim.name, ModuleState::Validating, "the package runs once in a throw-away container", 40);
         let tried = self.try_out(&staged, claim.uid).await;
         if tried.is_err() {
-            self.clean_after_trial(&claim.name, existing.as_deref()).await;
+            jobs::undo(self.clean_after_trial(&claim.name, existing.as_deref())).await;
         }
         staged.report = Some(tried?);
         self.parts.api.integrity().check_normal()?;
         self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
+        jobs::check()?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
-        let mut live = slot.live.lock().await;
+        let mut live = self.exclusive(&slot).await?;
         // Decided by what it is now: while the package was tried, a person may have consented or removed it.
         let record = slot.record();
         if live.removed {
@@ -164,7 +177,7 @@ impl Modules {
             Some(slot) => {
                 // Held, so that an image that is being made for another version does not go.
                 let _live = slot.live.lock().await;
-                self.parts.sandbox.prune_images(name, &slot.record().version).await
+                self.parts.sandbox.prune_images(name, &slot.record().kept_versions()).await
             }
             None => self.parts.sandbox.purge(name).await,
         };
@@ -182,7 +195,7 @@ impl Modules {
         self.slots.lock().expect("nothing panics while it holds the slots").insert(name.clone(), slot.clone());
         let outcome = self.place_and_start(&slot, &mut live, &staged, record).await;
         if outcome.is_err()
-            && let Err(error) = self.erase(&slot, &mut live).await
+            && let Err(error) = jobs::undo(self.erase(&slot, &mut live)).await
         {
             // The slot stays and says so: it is tried again until it is done.
             tracing::error!(module = %name, error = &error as &dyn std::error::Error, "a failed install was not undone yet");
@@ -200,17 +213,20 @@ impl Modules {
         self.store(slot, record.clone(), Vec::new()).await?;
         self.place(staged).await?;
         if let Some(adds) = rights::needed_at_first(&staged.manifest) {
+            jobs::commit_point()?;
             let waiting = ModuleRecord { state: ModuleState::AwaitingConsent, ..record };
             self.save(slot, waiting.clone(), vec![("module.installed", about(&waiting, None))]).await?;
             return Ok(installed(&waiting, Some(adds)));
         }
         let record = ModuleRecord { granted: rights::asked(&staged.manifest), ..record };
         if record.runtime_mode != RuntimeMode::AlwaysOn || !self.is_enabled(&record.name) {
+            jobs::commit_point()?;
             let ready = ModuleRecord { state: ModuleState::Ready, ..record };
             self.save(slot, ready.clone(), vec![("module.installed", about(&ready, None))]).await?;
             return Ok(installed(&ready, None));
         }
         if let Some(why) = self.waits_for(&record) {
+            jobs::commit_point()?;
             let waiting = ModuleRecord { state: ModuleState::Ready, error: Some(why), ..record };
             self.save(slot, waiting.clone(), vec![("module.installed", about(&waiting, None))]).await?;
             return Ok(installed(&waiting, None));

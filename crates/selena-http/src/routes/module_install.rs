@@ -19,8 +19,8 @@ pub(crate) async fn install(
 ) -> Result<Response, Failure> {
     let modules = context.api.modules()?;
     let respond_async = prefers_async(request.headers());
-    let staged = upload::receive(&modules, request).await?;
-    let installing = modules.install(staged, caller.subject(), !respond_async).await?;
+    let staged = upload::receive(&modules, caller.subject(), request).await?;
+    let installing = modules.install(staged, caller.subject()).await?;
     if respond_async {
         let answer = json!({ "name": installing.name, "status": ModuleState::Validating });
         return Ok((StatusCode::ACCEPTED, [("preference-applied", "respond-async")], Json(answer)).into_response());

@@ -119,7 +119,7 @@ async fn a_purge_is_total() {
         hub.launch(&spec, "idle").await;
         let name = format!("{}selena-module-purged", hub.config.name_prefix);
         assert_eq!(tags(hub).await, [format!("{name}:1.0.0"), format!("{name}:1.1.0_build")]);
-        hub.sandbox.prune_images(&spec.module, &spec.version).await.unwrap();
+        hub.sandbox.prune_images(&spec.module, std::slice::from_ref(&spec.version)).await.unwrap();
         assert_eq!(tags(hub).await, [format!("{name}:1.1.0_build")]);
         hub.sandbox.purge(&spec.module).await.unwrap();
         assert_eq!(tags(hub).await, <[String; 0]>::default());

@@ -22,6 +22,7 @@ mod machine;
 mod memory;
 mod mosquitto;
 mod mqtt;
+mod neighbours;
 mod numbers;
 mod packages;
 mod patch;
@@ -82,6 +83,10 @@ enum Part {
     Packages,
     /// A module from its upload to its start; needs root and Docker.
     Install,
+    /// Fifty modules that run; needs root and Docker.
+    Crowd,
+    /// A module that takes all it may; needs root and Docker.
+    Spin,
     /// The integrity agent: hashing, and idle memory.
     Integrity,
 }
