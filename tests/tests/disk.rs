@@ -66,6 +66,10 @@ fn a_disk_that_gets_full_is_told_with_its_culprit() {
     };
     let of_large = module_use(&hub, "large");
     assert_eq!(of_large["parts"]["data_volume"].as_u64(), Some(allocated("volumes/large.ext4")));
+    assert!(
+        allocated("volumes/large.ext4") >= 40 * 1024 * 1024,
+        "all of its blocks are taken, also once it was mounted"
+    );
     assert!(of_large["parts"]["package"].as_u64().is_some_and(|bytes| bytes > 100_000), "{of_large}");
     assert!(of_large["parts"]["images"].as_u64().is_some_and(|bytes| bytes > 0), "{of_large}");
     wait::until("its log is seen", 20, || module_use(&hub, "small")["parts"]["logs"].as_u64() >= Some(300_000));
