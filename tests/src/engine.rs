@@ -67,6 +67,17 @@ impl Engine {
         self.list("/images/json?filters=", &json!({ "label": [label] }))
     }
 
+    /// The names of the images that begin so, in order: one image may have several.
+    #[must_use]
+    pub fn tags(&self, prefix: &str) -> Vec<String> {
+        let images = self.images(prefix);
+        let all = images.iter().flat_map(|image| image["RepoTags"].as_array().into_iter().flatten());
+        let mut tags: Vec<_> = all.filter_map(|tag| Some(tag.as_str()?.to_owned())).collect();
+        tags.retain(|tag| tag.starts_with(prefix));
+        tags.sort();
+        tags
+    }
+
     /// The volumes with that label.
     #[must_use]
     pub fn volumes(&self, label: &str) -> Vec<Value> {

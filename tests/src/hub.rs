@@ -207,6 +207,29 @@ impl Hub {
         self.processes.core.try_wait().is_ok_and(|ended| ended.is_none())
     }
 
+    /// Moves the days of all crashes that are stored, while the hub does not run.
+    ///
+    /// # Panics
+    /// If its database is not as expected.
+    pub fn set_crash_days(&self, years: i64) {
+        const YEAR_MICROS: i64 = 365 * 24 * 3600 * 1_000_000;
+        let database = rusqlite::Connection::open(self.data_dir().join("selena.db")).expect("the hub's database");
+        let moved = "UPDATE modules SET crashes =
+            (SELECT json_group_array(value + ?1) FROM json_each(modules.crashes))";
+        database.execute(moved, [years * YEAR_MICROS]).expect("the table of modules");
+    }
+
+    /// How many rows a table of its database has.
+    ///
+    /// # Panics
+    /// If there is no such table.
+    #[must_use]
+    pub fn rows(&self, table: &str) -> i64 {
+        let database = rusqlite::Connection::open(self.data_dir().join("selena.db")).expect("the hub's database");
+        let count = database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        count.expect("the table is there")
+    }
+
     /// The API on the host, without a token.
     #[must_use]
     pub fn anonymous(&self) -> Client {

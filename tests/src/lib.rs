@@ -25,6 +25,7 @@ mod programs;
 pub mod receiver;
 pub mod search;
 pub mod signature;
+pub mod stalling_engine;
 mod start;
 pub mod transactions;
 pub mod wait;

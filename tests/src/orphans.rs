@@ -27,7 +27,8 @@ struct Known {
     name: String,
     status: String,
     version: String,
-    has_previous: bool,
+    /// The version it can go back to; its image is kept.
+    previous: Option<String>,
     /// The version of an update that waits for a person; its image is there since its trial.
     waiting: Option<String>,
 }
@@ -78,7 +79,7 @@ fn known(hub: &Hub) -> Option<Vec<Known>> {
         let asked = asked.filter(|asked| asked.status == 200 && status != "AWAITING_CONSENT");
         Some(Known {
             version: details["version"].as_str()?.to_owned(),
-            has_previous: details["previous_version"].is_string(),
+            previous: details["previous_version"].as_str().map(str::to_owned),
             waiting: asked.map(|asked| text(&asked.json()["version"])),
             name,
             status,
@@ -109,10 +110,16 @@ fn in_engine(hub: &Hub, known: &[Known]) -> Vec<String> {
     let running = known.iter().filter(|module| module.status == "RUNNING");
     left.extend(running.filter(|module| !runs(module)).map(|module| format!("no container of {}", module.name)));
     let images = engine.images(hub.prefix()).into_iter().chain(engine.labelled_images(&label));
-    let images: BTreeSet<_> = images.map(|one| (text(&one["Id"]), text(&one["RepoTags"][0]))).collect();
-
+    // One image may have several names, or none.
+    let names = |image: Value| {
+        let id = text(&image["Id"]);
+        let tags: Vec<_> = image["RepoTags"].as_array().into_iter().flatten().map(text).collect();
+        let tags = if tags.is_empty() { vec![String::new()] } else { tags };
+        tags.into_iter().map(move |tag| (id.clone(), tag))
+    };
+    let images: BTreeSet<_> = images.flat_map(names).collect();
     let is_of = |module: &Known, tag: &str| {
-        let versions = [Some(&module.version), module.waiting.as_ref()];
+        let versions = [Some(&module.version), module.previous.as_ref(), module.waiting.as_ref()];
         versions
             .into_iter()
             .flatten()
@@ -176,7 +183,7 @@ fn files(data: &Path, known: &[Known]) -> Vec<String> {
         ("lost", BTreeSet::new(), false),
         ("modules", names(all, ""), true),
         ("volumes", names(all, ".ext4"), false),
-        ("previous", names(|module| module.has_previous, ""), true),
+        ("previous", names(|module| module.previous.is_some(), ""), true),
         ("pending", names(|module| module.waiting.is_some(), ""), true),
         ("sandbox/passwd", names(all, ""), false),
         ("secure/tokens", names(all, ""), false),

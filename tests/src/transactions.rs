@@ -230,7 +230,11 @@ pub fn replacement(hub: &mut Hub, victim: &mut dyn Victim, most: usize) {
         assert_eq!(hub.status(NAME), "AWAITING_CONSENT", "{ended:?}");
         let placed = hub.data_dir().join("modules").join(NAME).join("manifest.json");
         let placed: Value = serde_json::from_slice(&fs::read(placed).expect("its package is there")).expect("JSON");
-        assert_eq!(placed["version"], format!("1.{minor}.0"), "{ended:?}: another package than the one that is told of");
+        assert_eq!(
+            placed["version"],
+            format!("1.{minor}.0"),
+            "{ended:?}: another package than the one that is told of"
+        );
         assert_eq!(shown(hub)["version"], placed["version"], "{ended:?}");
     };
     let act = |hub: &Hub| upload(hub, &asking(1));

@@ -82,8 +82,7 @@ fn an_update_runs_the_new_version_with_the_old_data() {
     assert_eq!(hub.details("mover")["version"], "1.1.0");
     assert!(!hub.events("module.updated").is_empty());
     assert_eq!(hub.events("module.discovered").len(), 1, "an update is no discovery");
-    let images = Engine::default().images(hub.prefix());
-    assert_eq!(images.len(), 1, "the old image is gone: {images:?}");
+    assert_eq!(image_versions(&hub, "mover"), ["1.0.0", "1.1.0"], "that of the version before stays");
 }
 
 #[test]
@@ -142,6 +141,29 @@ fn a_removal_leaves_nothing_but_the_devices() {
 
     let new = hub.install(&Package::probe("leaver", 8100));
     assert_eq!(new.act(&json!({ "act": "read", "path": "/data/notes" }))["error"], "ENOENT", "it starts from nothing");
+}
+
+#[test]
+fn updates_leave_the_images_of_this_version_and_of_the_one_before() {
+    let hub = Hub::start();
+    let _first = hub.install(&Package::probe("mover", 8100));
+    assert_eq!(image_versions(&hub, "mover"), ["1.0.0"]);
+    for minor in 1..=5 {
+        let _updated = hub.try_install(&Package::probe("mover", 8100).version(&format!("1.{minor}.0"))).expect(201);
+        assert_eq!(image_versions(&hub, "mover"), [format!("1.{}.0", minor - 1), format!("1.{minor}.0")]);
+    }
+    let broken = Package::probe("mover", 8100).version("1.6.0").start(json!({ "do": "exit", "code": 3 }));
+    hub.try_install(&broken).refused(400, "sandbox_failed");
+    assert_eq!(image_versions(&hub, "mover"), ["1.4.0", "1.5.0"], "an update that failed leaves no image");
+    let _back = hub.client().post("/modules/mover/rollback", &json!({})).expect(200);
+    assert_eq!(image_versions(&hub, "mover"), ["1.4.0", "1.5.0"], "the way forth is there too");
+}
+
+/// The versions of a module whose images the engine has, in order.
+fn image_versions(hub: &Hub, module: &str) -> Vec<String> {
+    let prefix = format!("{}selena-module-{module}:", hub.prefix());
+    let tags = Engine::default().tags(hub.prefix());
+    tags.iter().filter_map(|tag| Some(tag.strip_prefix(&prefix)?.to_owned())).collect()
 }
 
 /// The files of loop devices below the hub's directory.

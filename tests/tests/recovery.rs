@@ -103,6 +103,32 @@ fn a_quarantine_outlives_the_hub() {
 }
 
 #[test]
+fn r05_c02_neither_a_kill_of_the_hub_nor_a_clock_that_is_set_begins_a_crash_loop_anew() {
+    let mut hub = Hub::start();
+    let module = hub.install(&Package::probe("looping", 8100).start(json!({ "do": "exit_with_data" })));
+    module.act(&json!({ "act": "write", "path": "/data/notes", "text": "a reason to end" }));
+    module.misbehave(&json!({ "act": "exit", "code": 1 }));
+    let crashes = |hub: &Hub| hub.events("module.crashed");
+    for (seen, years) in [(2, 10), (3, -10), (4, 10)] {
+        wait::until("it crashes again", 30, || crashes(&hub).len() >= seen);
+        hub.kill();
+        // As a hub leaves it whose clock was wrong by so much, and is right now.
+        hub.set_crash_days(years);
+        hub.start_again();
+    }
+    wait::until("it is quarantined", 60, || hub.status("looping") == "QUARANTINED");
+    let crashes = crashes(&hub);
+    assert_eq!(crashes.len(), 5, "each was counted once: {crashes:?}");
+    let at =
+        |n: usize| crashes[n]["timestamp"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok()).expect("a time");
+    for (n, pause) in [(1, 1), (2, 2), (3, 4), (4, 8)] {
+        let waited = at(n).duration_since(at(n - 1)).as_secs_f64();
+        // What the module takes to end, and the hub to start, comes to the pause.
+        assert!((f64::from(pause)..f64::from(pause) + 15.0).contains(&waited), "before crash {}: {waited} s", n + 1);
+    }
+}
+
+#[test]
 fn r14_a_container_removed_by_hand_comes_back() {
     let hub = Hub::start();
     let before = hub.install(&Package::probe("lasting", 8100));

@@ -20,11 +20,13 @@ pub(crate) enum Call {
     CopyData { module: String, from: String, to: String },
     Remove { run: String },
     Purge { module: String },
-    PruneImages { module: String, keep: String },
+    PruneImages { module: String, keep: Vec<String> },
     List,
     Socket { run: String },
     Usage { run: String },
     Logs { module: String, trial: bool, max_bytes: u64 },
+    ImageOwners,
+    DiskUse,
 }
 
 impl Call {
@@ -42,6 +44,8 @@ impl Call {
             Self::Socket { .. } => "socket",
             Self::Usage { .. } => "usage",
             Self::Logs { .. } => "logs",
+            Self::ImageOwners => "image_owners",
+            Self::DiskUse => "disk_use",
         }
     }
 }
@@ -127,6 +131,17 @@ pub(crate) enum Answer {
     Logs {
         bytes: u64,
     },
+    Owners(Vec<String>),
+    DiskUse(Vec<ModuleDisk>),
+}
+
+/// `EngineUse` of one module.
+#[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]
+pub(crate) struct ModuleDisk {
+    pub(crate) module: String,
+    pub(crate) image_bytes: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) data_used_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, SchemaRead, SchemaWrite)]

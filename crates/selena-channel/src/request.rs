@@ -23,11 +23,13 @@ pub enum Request {
     CopyData { module: ModuleName, from: PathBuf, to: PathBuf },
     Remove { run: RunId },
     Purge { module: ModuleName },
-    PruneImages { module: ModuleName, keep: Version },
+    PruneImages { module: ModuleName, keep: Vec<Version> },
     List,
     Socket { run: RunId },
     Usage { run: RunId },
     Logs { module: ModuleName, purpose: ContainerPurpose, max_bytes: usize },
+    ImageOwners,
+    DiskUse,
 }
 
 impl Request {
@@ -50,7 +52,10 @@ impl Request {
             }
             Call::Remove { run } => Self::Remove { run: self::run(run)? },
             Call::Purge { module } => Self::Purge { module: name(&module)? },
-            Call::PruneImages { module, keep } => Self::PruneImages { module: name(&module)?, keep: version(&keep)? },
+            Call::PruneImages { module, keep } => {
+                let keep = keep.iter().map(|text| version(text)).collect::<Result<_, _>>()?;
+                Self::PruneImages { module: name(&module)?, keep }
+            }
             Call::List => Self::List,
             Call::Socket { run } => Self::Socket { run: self::run(run)? },
             Call::Usage { run } => Self::Usage { run: self::run(run)? },
@@ -58,6 +63,8 @@ impl Request {
                 let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
                 Self::Logs { module: name(&module)?, purpose: purpose(trial), max_bytes }
             }
+            Call::ImageOwners => Self::ImageOwners,
+            Call::DiskUse => Self::DiskUse,
         })
     }
 }

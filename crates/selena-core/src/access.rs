@@ -75,6 +75,9 @@ pub enum Operation {
     HostDeviceList,
     OAuthStart,
     OAuthStatus,
+    DiskUse,
+    JobList,
+    JobCancel,
 }
 
 /// What a type of module needs for an operation.
@@ -182,6 +185,9 @@ impl Operation {
         Self::HostDeviceList,
         Self::OAuthStart,
         Self::OAuthStatus,
+        Self::DiskUse,
+        Self::JobList,
+        Self::JobCancel,
     ];
 
     /// The operation's row of the table in section 3.
@@ -204,7 +210,8 @@ impl Operation {
             Self::EventSubscribe | Self::EventUnsubscribe => Rule { people: false, ..Rule::modules(EventsSubscribe) },
             Self::EventList | Self::EventStream => Rule::modules(EventsSubscribe),
             Self::ModuleList => Rule::hub(ModulesRead),
-            Self::AuditList | Self::HostDeviceList => Rule { system: false, ..Rule::hub(SystemRead) },
+            Self::AuditList | Self::HostDeviceList | Self::DiskUse => Rule { system: false, ..Rule::hub(SystemRead) },
+            Self::JobList | Self::JobCancel => Rule { system: false, ..Rule::hub(ModulesManage) },
             // Whom to believe is for people alone: not for the development token, and not for parts of the hub.
             Self::PublisherList
             | Self::PublisherAdd

@@ -100,18 +100,49 @@ pub enum ApiError {
         /// For people.
         detail: String,
     },
+    /// The job was stopped: 409 `job_cancelled`, or 504 `job_deadline`; what it began is undone.
+    #[error("{detail}")]
+    JobStopped {
+        /// The machine's word.
+        code: &'static str,
+        /// For people.
+        detail: String,
+    },
     /// No disk space is left: 507.
     #[error("the disk is full: remove a module or data, then try again")]
     DiskFull,
     /// The hub is in SAFE MODE: 503 `safe_mode` (protocol, section 8.2).
     #[error("Core is in safe mode. Only read operations allowed.")]
     SafeMode,
+    /// It would take what others were promised: 507 `disk_full`, with the numbers.
+    #[error(
+        "it needs {} MiB of the disk, and of {} MiB that are free {} MiB are promised to other modules and {} MiB kept for \
+         the hub: remove a module or data (`selenactl disk` shows what is large), then try again",
+        mib(*needed), free / MIB, mib(*promised), mib(*kept)
+    )]
+    NoRoom {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of them that others were promised.
+        promised: u64,
+        /// Bytes of them that the hub keeps for itself.
+        kept: u64,
+    },
     /// This hub does not have the part that was asked for: 503.
     #[error("{0} is not available here")]
     Unavailable(&'static str),
     /// Something failed inside: 500; the causes are in the journal.
     #[error("the hub could not do this; its journal says why")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// Whole MiB, not fewer than it is.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(MIB)
 }
 
 impl ApiError {
@@ -128,7 +159,7 @@ impl ApiError {
             Self::WrongNamespace => "token_wrong_namespace",
             Self::PermissionMissing(_) => "permission_denied",
             Self::Forbidden { code, .. } | Self::Conflict { code, .. } | Self::Container { code, .. } => code,
-            Self::Upstream { code, .. } => code,
+            Self::Upstream { code, .. } | Self::JobStopped { code, .. } => code,
             Self::NoCredentials(_) => "no_credentials",
             Self::RateLimited | Self::Flooding | Self::TooManyAtOnce(_) => "rate_limited",
             Self::NotFound(_) => "not_found",
@@ -138,7 +169,7 @@ impl ApiError {
             Self::TrialFailed { .. } => "sandbox_failed",
             Self::Unhealthy { .. } => "health_timeout",
             Self::EngineDown(_) => "engine_down",
-            Self::DiskFull => "disk_full",
+            Self::DiskFull | Self::NoRoom { .. } => "disk_full",
             Self::SafeMode => "safe_mode",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",

@@ -7,8 +7,10 @@
 mod access;
 mod api;
 mod audit;
+mod boot_clock;
 mod delivery;
 mod devices;
+mod disk_space;
 pub mod egress;
 mod error;
 pub mod hub_events;
@@ -16,6 +18,7 @@ mod hub_id;
 pub mod identity;
 pub mod integrity;
 mod intents;
+pub mod jobs;
 mod modules;
 pub mod ports;
 mod presence;
@@ -30,11 +33,13 @@ mod webhook_url;
 
 pub use access::{Operation, Right, Rule, may_downgrade};
 pub use api::{Api, Development, HubInfo, MAX_PAGE, may_see};
+pub use boot_clock::BootTime;
+pub use disk_space::allocated_bytes;
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
-    InstallOrder, Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts,
-    PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
+    CrashTime, InstallOrder, Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig,
+    ModulesParts, PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
 pub use secrets::{Credentials, CredentialsError, NoCredentials, OAuth, OAuthParts, Providers, Secrets};

@@ -76,6 +76,8 @@ fn status(error: &ApiError) -> StatusCode {
         ApiError::NotFound(_) | ApiError::NoCredentials(_) => StatusCode::NOT_FOUND,
         ApiError::Invalid(_) | ApiError::Unprocessable { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         ApiError::Conflict { .. } => StatusCode::CONFLICT,
+        ApiError::JobStopped { code: "job_deadline", .. } => StatusCode::GATEWAY_TIMEOUT,
+        ApiError::JobStopped { .. } => StatusCode::CONFLICT,
         ApiError::Gone => StatusCode::GONE,
         ApiError::TrialFailed { .. } | ApiError::Unhealthy { .. } | ApiError::Container { .. } => {
             StatusCode::BAD_REQUEST
@@ -83,7 +85,7 @@ fn status(error: &ApiError) -> StatusCode {
         ApiError::EngineDown(_) | ApiError::Unavailable(_) | ApiError::SafeMode => StatusCode::SERVICE_UNAVAILABLE,
         ApiError::Upstream { code: "module_timeout" | "upstream_timeout", .. } => StatusCode::GATEWAY_TIMEOUT,
         ApiError::Upstream { .. } => StatusCode::BAD_GATEWAY,
-        ApiError::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
+        ApiError::DiskFull | ApiError::NoRoom { .. } => StatusCode::INSUFFICIENT_STORAGE,
         ApiError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -97,6 +99,10 @@ fn body(error: &ApiError) -> Value {
         }
         ApiError::TrialFailed { output, report, .. } => json!({
             "detail": error.to_string(), "code": error.code(), "sandbox_output": output, "report": report,
+        }),
+        ApiError::NoRoom { needed, free, promised, kept } => json!({
+            "detail": error.to_string(), "code": error.code(), "needed_bytes": needed, "free_bytes": free,
+            "promised_bytes": promised, "kept_free_bytes": kept,
         }),
         ApiError::SafeMode => json!({ "error": "SAFE_MODE", "detail": error.to_string(), "code": error.code() }),
         other => json!({ "detail": other.to_string(), "code": other.code() }),

@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, integrity, intents, module_install, modules, publishers, secrets, system, trial},
+    routes::{devices, events, integrity, intents, jobs, module_install, modules, publishers, secrets, system, trial},
 };
 
 /// Where the API begins.
@@ -53,6 +53,9 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::SystemInfo,         GET,    "/system/info",                  system::info),
         route(Op::AuditList,          GET,    "/audit",                        system::audit),
         route(Op::HostDeviceList,     GET,    "/system/devices",               system::host_devices),
+        route(Op::DiskUse,            GET,    "/system/disk",                  system::disk),
+        route(Op::JobList,            GET,    "/jobs",                         jobs::list),
+        route(Op::JobCancel,          DELETE, "/jobs/{id}",                    jobs::cancel),
         route(Op::IntegrityStatus,    GET,    "/integrity/status",             integrity::status),
         route(Op::IntegrityViolation, POST,   "/integrity/violation",          integrity::violation),
         route(Op::IntegrityRestored,  POST,   "/integrity/restored",           integrity::restored),

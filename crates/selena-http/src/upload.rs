@@ -26,14 +26,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Writes the package of a request to a staging directory.
-pub(crate) async fn receive(modules: &Modules, request: Request) -> Result<Upload, Failure> {
+pub(crate) async fn receive(modules: &Modules, owner: &str, request: Request) -> Result<Upload, Failure> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: u64| bytes > MAX_PACKAGE_BYTES + FORM_BYTES) {
         return Err(too_large());
     }
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    let upload = modules.new_upload().await?;
+    let upload = modules.new_upload(owner).await?;
     let arrival = async {
         match kind.as_str() {
             "multipart/form-data" => from_form(&upload, request.map(limited)).await,
@@ -43,7 +43,8 @@ pub(crate) async fn receive(modules: &Modules, request: Request) -> Result<Uploa
             _ => Err(missing("send the ZIP as multipart field `module`, or as an application/zip body")),
         }
     };
-    timeout(TIMEOUT, arrival).await.unwrap_or_else(|_| Err(cut()))?;
+    let arrived = upload.until_stopped(timeout(TIMEOUT, arrival)).await?;
+    arrived.unwrap_or_else(|_| Err(cut()))?;
     Ok(upload)
 }
 

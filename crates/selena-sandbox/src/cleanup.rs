@@ -155,6 +155,11 @@ impl Shared {
         Ok(self.containers(None).await?.into_iter().filter_map(listed).collect())
     }
 
+    /// All containers of this hub, as the engine lists them.
+    pub(crate) async fn all_containers(&self) -> Result<Vec<ContainerSummary>, SandboxError> {
+        self.containers(None).await
+    }
+
     async fn containers(&self, module: Option<&ModuleName>) -> Result<Vec<ContainerSummary>, SandboxError> {
         let filters = Some(self.labels(module));
         let options = ListContainersOptions { all: true, filters, ..ListContainersOptions::default() };

@@ -12,9 +12,10 @@ const MKFS_EXT4: [&str; 2] = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"];
 
 /// Makes an ext4 file system in `image`, whose top directory belongs to `owner` (user and group).
 ///
-/// `nodiscard` keeps the blocks that were allocated: a data volume that was made can always be filled.
+/// `nodiscard` keeps the blocks that were allocated: a data volume that was made can always be filled. What is lazily
+/// initialised the kernel zeroes when it is first mounted, and a loop device does that by punching holes.
 pub(crate) fn make_ext4(image: File, owner: u32) -> io::Result<()> {
-    let extended = format!("nodiscard,root_owner={owner}:{owner}");
+    let extended = format!("nodiscard,lazy_itable_init=0,lazy_journal_init=0,root_owner={owner}:{owner}");
     // The image is handed over as standard input, so that no path is followed a second time.
     let arguments = ["-q", "-F", "-m", "0", "-e", "remount-ro", "-E", &extended, "/proc/self/fd/0"];
     run(first_of(&MKFS_EXT4)?, &arguments, image)

@@ -29,7 +29,7 @@ pub(crate) fn open_or_make(path: &Path, size_mb: u32, owner: u32) -> io::Result<
             make(path, size_mb, owner)?;
             open(path)
         }
-        opened => opened.and_then(|image| grow(image, size_mb)),
+        opened => opened.and_then(|image| grow(image, size_mb)).and_then(keep_blocks),
     }
 }
 
@@ -43,6 +43,13 @@ fn grow(image: File, size_mb: u32) -> io::Result<File> {
     fallocate(&image, FallocateFlags::empty(), 0, wanted)?;
     commands::grow_ext4(&image)?;
     image.sync_all()?;
+    Ok(image)
+}
+
+/// Takes back the blocks that the kernel freed: zeroing a part of a mounted image makes a hole in it.
+fn keep_blocks(image: File) -> io::Result<File> {
+    let length = i64::try_from(image.metadata()?.len()).map_err(io::Error::other)?;
+    fallocate(&image, FallocateFlags::empty(), 0, length)?;
     Ok(image)
 }
 
@@ -112,7 +119,7 @@ fn fill(unfinished: &Path, size_mb: u32, owner: u32) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(MODE).open(unfinished)?;
     fallocate(&file, FallocateFlags::empty(), 0, i64::from(size_mb) * MIB)?;
     commands::make_ext4(file.try_clone()?, owner)?;
-    file.sync_all()
+    keep_blocks(file)?.sync_all()
 }
 
 fn unfinished(path: &Path) -> PathBuf {
@@ -161,7 +168,13 @@ mod tests {
         let made = open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap();
         assert_eq!(made.len(), 8 * 1024 * 1024);
         assert!(made.blocks() * 512 >= made.len(), "it has holes");
-        assert_eq!(open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap().ino(), made.ino());
+        let image = open_or_make(&path, 8, 20_001).unwrap();
+        assert_eq!(image.metadata().unwrap().ino(), made.ino());
+        fallocate(&image, FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE, 4 * MIB, MIB)
+            .unwrap();
+        assert!(image.metadata().unwrap().blocks() * 512 < made.len(), "it has a hole");
+        let blocks = open_or_make(&path, 8, 20_001).unwrap().metadata().unwrap().blocks();
+        assert!(blocks * 512 >= made.len(), "its blocks are taken back");
         assert_eq!(open_or_make(&path, 4, 20_001).unwrap().metadata().unwrap().len(), made.len(), "it never shrinks");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }

@@ -7,6 +7,7 @@
 //! This crate knows nothing of HTTP towards modules, of tokens and of SQL. It holds no secret: a module's environment
 //! passes only through the listener. No thread of an async runtime ever enters a foreign namespace.
 
+mod attaching;
 mod beneath;
 mod cgroup;
 mod cleanup;
@@ -15,6 +16,7 @@ mod config;
 mod confinement;
 mod container;
 mod data_image;
+mod disk_use;
 mod engine;
 mod failure;
 mod granted;

@@ -1,11 +1,11 @@
 //! The sandbox of a hub: what its parts share, and the core's port.
 
-use std::{os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use selena_core::ports::{
-    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, HostDevices, ListedContainer, RunId, RunUsage,
-    Sandbox, SandboxError, StartedContainer,
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, EngineUse, HostDevices, ListedContainer, RunId,
+    RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::ModuleName;
 use semver::Version;
@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::{
-    config::SandboxConfig, engine::Engine, failure, host_devices, loop_device::LoopDevice, runs::Runs, sockets,
-    supervisor,
+    attaching::ImageLocks, config::SandboxConfig, engine::Engine, failure, host_devices, loop_device::LoopDevice,
+    runs::Runs, sockets, supervisor,
 };
 
 /// What starting, ending and supervising containers have in common.
@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) runs: Arc<Runs>,
     /// Held while an image is looked for among the loop devices and attached to one.
-    pub(crate) attaching: Mutex<()>,
+    pub(crate) attaching: ImageLocks,
     /// Devices of containers that did not start in time and could not be removed yet.
     pub(crate) parked: Mutex<Vec<(RunId, LoopDevice)>>,
 }
@@ -52,7 +52,7 @@ impl DockerSandbox {
             config,
             engine,
             runs: Arc::new(Runs::new()),
-            attaching: Mutex::default(),
+            attaching: ImageLocks::default(),
             parked: Mutex::default(),
         });
         let supervisor = tokio::spawn(supervisor::supervise(Arc::clone(&shared)));
@@ -91,7 +91,7 @@ impl Sandbox for DockerSandbox {
     fn release_data(&self, module: &ModuleName, data_image: &Path) -> BoxFuture<'_, Result<(), SandboxError>> {
         let (module, data_image) = (module.clone(), data_image.to_owned());
         Box::pin(async move {
-            let _alone = self.shared.attaching.lock().await;
+            let _alone = self.shared.attaching.of(&data_image).await;
             self.shared.release(&module, &data_image).await
         })
     }
@@ -135,6 +135,10 @@ impl Sandbox for DockerSandbox {
     fn usage(&self, run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>> {
         let run = run.clone();
         Box::pin(async move { self.shared.usage(&run).await })
+    }
+
+    fn disk_use(&self) -> BoxFuture<'_, Result<BTreeMap<String, EngineUse>, SandboxError>> {
+        Box::pin(self.shared.disk_use())
     }
 
     fn logs(

@@ -106,7 +106,7 @@ impl Shared {
 
     /// The data volume as a block device. An image that is attached already is first freed from what the module left.
     async fn attach_data(&self, spec: &ContainerSpec) -> Result<LoopDevice, SandboxError> {
-        let _alone = self.attaching.lock().await;
+        let _alone = self.attaching.of(&spec.data_image).await;
         self.release(&spec.module, &spec.data_image).await?;
         let (image, size_mb, owner) = (spec.data_image.clone(), spec.resources.data_mb, spec.uid);
         let root = self.config.data_dir.clone();
@@ -119,7 +119,7 @@ impl Shared {
 
     /// Copies an image that nothing has attached to a file that is made for it.
     pub(crate) async fn copy_data(&self, from: &Path, to: &Path) -> Result<(), SandboxError> {
-        let _alone = self.attaching.lock().await;
+        let _alone = self.attaching.of(from).await;
         if let Some(device) = self.device_of(from).await? {
             return Err(failure::refused(COPYING, format!("{} is in use as {}", from.display(), device.display())));
         }
@@ -131,7 +131,7 @@ impl Shared {
         .await
     }
 
-    /// Frees an image from what its module left; called with `attaching` held.
+    /// Frees an image from what its module left; called with its lock of `attaching` held.
     pub(crate) async fn release(&self, module: &ModuleName, image: &Path) -> Result<(), SandboxError> {
         let Some(device) = self.device_of(image).await? else { return Ok(()) };
         tracing::info!(module = module.as_str(), device = %device.display(), "the data volume is still attached");

@@ -16,6 +16,7 @@ mod oauth_sessions;
 mod publishers;
 mod rows;
 mod settings;
+mod table_bytes;
 mod threads;
 mod tokens;
 mod vault_counters;

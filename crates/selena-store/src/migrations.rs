@@ -131,6 +131,9 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (module, provider)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE modules ADD COLUMN crash_times TEXT;
+",
 ];
 
 /// Setting that names the oldest schema whose hubs can still read the database. The first step that is not additive

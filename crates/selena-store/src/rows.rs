@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 use selena_core::{
     ModuleRecord, PublisherKey,
-    ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, Tx, VaultCounters},
+    ports::{Commit, DeviceChange, EventPage, EventQuery, ReadJob, Rows, StoreError, TableBytes, Tx, VaultCounters},
 };
 use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    audit, devices, events, module_config, modules, oauth_sessions, publishers, settings, tokens, vault_counters,
+    audit, devices, events, module_config, modules, oauth_sessions, publishers, settings, table_bytes, tokens,
+    vault_counters,
 };
 
 /// Reading over a connection.
@@ -78,6 +79,9 @@ macro_rules! rows {
             }
             fn vault_counters(&self, module: &ModuleName, provider: &str) -> Result<VaultCounters, StoreError> {
                 vault_counters::get(self.$connection(), module, provider)
+            }
+            fn table_bytes(&self) -> Result<TableBytes, StoreError> {
+                table_bytes::read(self.$connection())
             }
             fn oauth_sessions(&self) -> Result<Vec<(ModuleName, String, Vec<u8>)>, StoreError> {
                 oauth_sessions::all(self.$connection())

@@ -1,12 +1,12 @@
 //! A sandbox without containers: a module's network namespace is the host's own.
 
-use std::{os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, ready};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use selena_core::ports::{
-    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, HostDevices, ListedContainer, RunId, RunUsage,
-    Sandbox, SandboxError, StartedContainer,
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, EngineUse, HostDevices, ListedContainer, RunId,
+    RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::ModuleName;
 use semver::Version;
@@ -92,6 +92,10 @@ impl Sandbox for LoopbackSandbox {
 
     fn usage(&self, _run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>> {
         refused("measuring a container")
+    }
+
+    fn disk_use(&self) -> BoxFuture<'_, Result<BTreeMap<String, EngineUse>, SandboxError>> {
+        refused("measuring what modules use")
     }
 
     fn logs(

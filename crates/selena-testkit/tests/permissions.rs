@@ -41,6 +41,9 @@ const TABLE: &[Row] = &[
     ("GET",    "/system/info",            Never, Never, Never, Always, Always),
     ("GET",    "/audit",                  Never, Never, Never, Never, Always),
     ("GET",    "/system/devices",         Never, Never, Never, Never, Always),
+    ("GET",    "/system/disk",            Never, Never, Never, Never, Always),
+    ("GET",    "/jobs",                   Never, Never, Never, Never, Always),
+    ("DELETE", "/jobs/{id}",                Never, Never, Never, Never, Always),
     ("GET",    "/integrity/status",       Never, Never, Never, Always, Always),
     // These two are the agent's alone: it has a secret in place of a token.
     ("POST",   "/integrity/violation",    Never, Never, Never, Never, Never),

@@ -10,6 +10,7 @@ mod bench;
 mod fuzz;
 mod kills;
 mod tidy;
+mod uninstall;
 
 use std::{
     io::{self, Write},
@@ -39,6 +40,8 @@ enum Task {
     Killpoints(kills::KillPoints),
     /// Cut the power at every flush of the disk, with the unflushed writes lost, kept and torn.
     Powercut(kills::PowerCut),
+    /// Install, use and remove modules again and again, and see that nothing is left; needs root and Docker.
+    UninstallCycles(uninstall::Options),
     #[command(flatten)]
     BenchHelper(bench::Helper),
 }
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Task::Fuzz(options) => fuzz::run(&root()?, &options),
         Task::Killpoints(options) => kills::killpoints(&root()?, &options),
         Task::Powercut(options) => kills::powercut(&root()?, &options),
+        Task::UninstallCycles(options) => uninstall::run(&root()?, &options),
         Task::BenchHelper(helper) => helper.run().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -30,6 +30,12 @@ pub enum Door {
     },
 }
 
+/// A connection on which nothing more happens; closed when it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    _stream: Box<dyn Stream>,
+}
+
 /// A connection.
 pub(crate) trait Stream: Read + Write + Send {
     /// Tells the other side that nothing more comes.
@@ -70,6 +76,16 @@ impl Door {
                 Ok(Box::new(stream))
             }
         }
+    }
+
+    /// Sends bytes as they are, and keeps the connection until it is dropped; no answer is read.
+    ///
+    /// # Errors
+    /// If there is no connection, or it does not take them all.
+    pub fn send_and_hold(&self, bytes: &[u8]) -> io::Result<Held> {
+        let mut stream = self.open()?;
+        stream.write_all(bytes)?;
+        Ok(Held { _stream: stream })
     }
 
     /// Sends bytes as they are, and gives all that comes back until the other side closes.

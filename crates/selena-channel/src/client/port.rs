@@ -1,6 +1,6 @@
 //! The methods of the port, each as one call.
 
-use std::{io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use rustix::{
@@ -8,8 +8,8 @@ use rustix::{
     net::{AddressFamily, SocketType, sockopt},
 };
 use selena_core::ports::{
-    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, HostDevices, ListedContainer, RunId, RunUsage,
-    Sandbox, SandboxError, StartedContainer,
+    ContainerExit, ContainerPurpose, ContainerSpec, EngineState, EngineUse, HostDevices, ListedContainer, RunId,
+    RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::ModuleName;
 use semver::Version;
@@ -142,9 +142,32 @@ impl Sandbox for RemoteSandbox {
         Box::pin(self.order("asking the sandbox to remove all of a module", LONG_LIMIT, call))
     }
 
-    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>> {
-        let call = Call::PruneImages { module: module.to_string(), keep: keep.to_string() };
+    fn prune_images(&self, module: &ModuleName, keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let keep = keep.iter().map(Version::to_string).collect();
+        let call = Call::PruneImages { module: module.to_string(), keep };
         Box::pin(self.order("asking the sandbox to remove a module's old images", LONG_LIMIT, call))
+    }
+
+    fn image_owners(&self) -> BoxFuture<'_, Result<Vec<ModuleName>, SandboxError>> {
+        const ATTEMPTED: &str = "asking the sandbox whose images there are";
+        Box::pin(async {
+            let answered = self.shared.ask(ATTEMPTED, LIMIT, Call::ImageOwners, Vec::new()).await?;
+            let (Answer::Owners(names), _) = answered else { return Err(foreign(ATTEMPTED)) };
+            names.into_iter().map(|name| name.parse().map_err(|_no_name| foreign(ATTEMPTED))).collect()
+        })
+    }
+
+    fn disk_use(&self) -> BoxFuture<'_, Result<BTreeMap<String, EngineUse>, SandboxError>> {
+        const ATTEMPTED: &str = "asking the sandbox what each module takes of the disk";
+        Box::pin(async {
+            let answered = self.shared.ask(ATTEMPTED, LONG_LIMIT, Call::DiskUse, Vec::new()).await?;
+            let (Answer::DiskUse(list), _) = answered else { return Err(foreign(ATTEMPTED)) };
+            let one = |disk: crate::message::ModuleDisk| {
+                let crate::message::ModuleDisk { module, image_bytes, log_bytes, data_used_bytes } = disk;
+                (module, EngineUse { image_bytes, log_bytes, data_used_bytes })
+            };
+            Ok(list.into_iter().map(one).collect())
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {

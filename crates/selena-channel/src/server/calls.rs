@@ -1,7 +1,7 @@
 //! The calls of a core, each in a task of its own.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use selena_core::ports::{ContainerSpec, ListedContainer, RunUsage, Sandbox, SandboxError, StartedContainer};
+use selena_core::ports::{
+    ContainerSpec, EngineUse, ListedContainer, RunUsage, Sandbox, SandboxError, StartedContainer,
+};
+use selena_types::ModuleName;
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore, mpsc, oneshot},
     time::timeout,
@@ -20,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Gate, Refusal, Tally, session::Outgoing};
 use crate::{
     Request, big, failure,
-    message::{Answer, Call, Failure, Listed, ToCore, Usage},
+    message::{Answer, Call, Failure, Listed, ModuleDisk, ToCore, Usage},
 };
 
 /// Calls that may be under way at one time, of all connections together.
@@ -95,6 +98,8 @@ impl Calls {
                 nothing(sandbox.purge(&module).await)
             }
             Request::PruneImages { module, keep } => nothing(sandbox.prune_images(&module, &keep).await),
+            Request::ImageOwners => sandbox.image_owners().await.map(|names| (owners(&names), Vec::new())),
+            Request::DiskUse => sandbox.disk_use().await.map(|used| (disk_use(used), Vec::new())),
             Request::List => sandbox.list().await.map(|list| (listed(list), Vec::new())),
             Request::Socket { run } => sandbox.socket(&run).await.map(|socket| (Answer::Socket, vec![socket])),
             Request::Usage { run } => sandbox.usage(&run).await.map(|usage| (measured(usage), Vec::new())),
@@ -250,7 +255,15 @@ impl Calls {
 impl Request {
     /// Whether it changes nothing, so that it can be given up at any moment.
     fn may_be_dropped(&self) -> bool {
-        matches!(self, Self::List | Self::Socket { .. } | Self::Usage { .. } | Self::Logs { .. })
+        matches!(
+            self,
+            Self::List
+                | Self::Socket { .. }
+                | Self::Usage { .. }
+                | Self::Logs { .. }
+                | Self::ImageOwners
+                | Self::DiskUse
+        )
     }
 }
 
@@ -266,6 +279,18 @@ fn listed(containers: Vec<ListedContainer>) -> Answer {
         Listed { run: run.0, module, trial, running }
     };
     Answer::Listed(containers.into_iter().map(one).collect())
+}
+
+fn owners(names: &[ModuleName]) -> Answer {
+    Answer::Owners(names.iter().map(ModuleName::to_string).collect())
+}
+
+fn disk_use(used: BTreeMap<String, EngineUse>) -> Answer {
+    let one = |(module, used): (String, EngineUse)| {
+        let EngineUse { image_bytes, log_bytes, data_used_bytes } = used;
+        ModuleDisk { module, image_bytes, log_bytes, data_used_bytes }
+    };
+    Answer::DiskUse(used.into_iter().map(one).collect())
 }
 
 fn measured(usage: RunUsage) -> Answer {

@@ -70,7 +70,12 @@ async fn every_other_call_arrives_and_is_answered() {
     core.copy_data(&lamp(), "/d/x".as_ref(), "/d/y".as_ref()).await.unwrap();
     core.remove(&run(2)).await.unwrap();
     core.purge(&lamp()).await.unwrap();
-    core.prune_images(&lamp(), &"1.0.0".parse().unwrap()).await.unwrap();
+    core.prune_images(&lamp(), &["1.0.0".parse().unwrap(), "1.1.0".parse().unwrap()]).await.unwrap();
+    let owners: Vec<_> = core.image_owners().await.unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(owners, ["lamp", "oven"]);
+    let used = core.disk_use().await.unwrap();
+    let figures = |name: &str| (used[name].image_bytes, used[name].log_bytes, used[name].data_used_bytes);
+    assert_eq!((figures("lamp"), figures("oven")), ((1, 2, Some(3)), (u64::MAX, 0, None)));
     let removal = format!("remove {}", run(2).0);
     let short = run(1).to_string();
     assert_eq!(
@@ -81,7 +86,7 @@ async fn every_other_call_arrives_and_is_answered() {
             "copy lamp /d/x /d/y",
             &removal,
             "purge lamp",
-            "prune lamp 1.0.0"
+            "prune lamp 1.0.0 1.1.0"
         ]
     );
     let listed = core.list().await.unwrap();

@@ -16,8 +16,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use rustix::net::{AddressFamily, SocketType, socket};
 use selena_core::ports::{
-    Command, ContainerExit, ContainerPurpose, ContainerSpec, DeviceNumber, DeviceRefusal, EngineState, HostDevice,
-    HostDeviceKind, HostDevices, ListedContainer, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
+    Command, ContainerExit, ContainerPurpose, ContainerSpec, DeviceNumber, DeviceRefusal, EngineState, EngineUse,
+    HostDevice, HostDeviceKind, HostDevices, ListedContainer, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 use selena_types::{ModuleName, Resources};
 use semver::Version;
@@ -175,9 +175,20 @@ impl Sandbox for FakeSandbox {
         })
     }
 
-    fn prune_images(&self, module: &ModuleName, keep: &Version) -> BoxFuture<'_, Result<(), SandboxError>> {
-        self.note(format!("prune {module} {keep}"));
+    fn prune_images(&self, module: &ModuleName, keep: &[Version]) -> BoxFuture<'_, Result<(), SandboxError>> {
+        let keep: Vec<_> = keep.iter().map(Version::to_string).collect();
+        self.note(format!("prune {module} {}", keep.join(" ")));
         Box::pin(async { Ok(()) })
+    }
+
+    fn image_owners(&self) -> BoxFuture<'_, Result<Vec<ModuleName>, SandboxError>> {
+        Box::pin(async { Ok(vec![ModuleName::new("lamp").unwrap(), ModuleName::new("oven").unwrap()]) })
+    }
+
+    fn disk_use(&self) -> BoxFuture<'_, Result<BTreeMap<String, EngineUse>, SandboxError>> {
+        let lamp = EngineUse { image_bytes: 1, log_bytes: 2, data_used_bytes: Some(3) };
+        let oven = EngineUse { image_bytes: u64::MAX, log_bytes: 0, data_used_bytes: None };
+        Box::pin(async move { Ok(BTreeMap::from([("lamp".to_owned(), lamp), ("oven".to_owned(), oven)])) })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<ListedContainer>, SandboxError>> {

@@ -271,6 +271,7 @@ impl Api {
             if let Ok(modules) = self.modules() {
                 info["engine"] = json!(modules.engine());
                 info["storage"] = modules.storage();
+                info["reconcile"] = modules.last_pass();
             }
         }
         info

@@ -6,11 +6,10 @@
 use std::{fs, io::Read, os::unix::fs::OpenOptionsExt, path::Path};
 
 use jiff::Timestamp;
-use nix::{
-    fcntl::OFlag,
-    time::{ClockId, clock_gettime},
-};
+use nix::fcntl::OFlag;
 use serde::Deserialize;
+
+use crate::boot_clock;
 
 /// How old a report may be: after that the state is unknown (protocol, section 8.2).
 const MAX_AGE_SECS: f64 = 180.0;
@@ -68,8 +67,7 @@ impl AgentState {
 /// What the agent last found, unless that is too long ago, of another boot, or not readable.
 pub(super) fn read_state(path: &Path) -> Option<AgentState> {
     let state: AgentState = serde_json::from_slice(&read(path)?).ok()?;
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let fresh = state.boot_id == boot_id.trim() && state.is_fresh();
+    let fresh = state.boot_id == boot_clock::boot_id() && state.is_fresh();
     (fresh && WORDS.contains(&state.status.as_str())).then_some(state)
 }
 
@@ -85,8 +83,6 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= MAX_BYTES).then_some(bytes)
 }
 
-/// Sleep counts too.
 pub(super) fn secs_since_boot() -> f64 {
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).expect("Linux has this clock");
-    std::time::Duration::from(time).as_secs_f64()
+    boot_clock::since_boot().as_secs_f64()
 }

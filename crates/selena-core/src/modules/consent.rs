@@ -12,7 +12,7 @@ use super::{
     slot::{Live, Slot},
     staging::Staged,
 };
-use crate::ApiError;
+use crate::{ApiError, jobs::JobKind};
 
 impl Modules {
     /// What a module waits for: `{"name","status","version","adds"}`, and who made that version and all it may do then,
@@ -59,9 +59,9 @@ impl Modules {
     /// part of `adds` did not show the rest to anybody. Also why it did not start.
     pub async fn consent(self: &Arc<Self>, name: &ModuleName, shown: Value, who: &str) -> Result<Value, ApiError> {
         let slot = self.slot(name)?;
-        let (modules, who) = (self.clone(), who.to_owned());
-        self.finish(async move {
-            let mut live = slot.live.lock().await;
+        let (modules, job, who) = (self.clone(), self.job(JobKind::Consent, name, who), who.to_owned());
+        self.finish(job, async move {
+            let mut live = modules.exclusive(&slot).await?;
             let awaited = modules.awaited(&slot, &live)?;
             let other_publisher = shown.get("publisher").is_some_and(|publisher| *publisher != awaited["publisher"]);
             if shown["version"] != awaited["version"] || shown["adds"] != awaited["adds"] || other_publisher {
@@ -111,8 +111,8 @@ impl Modules {
             .and_then(|()| self.check_publisher(Some(&slot.record()), signer))
             .and_then(|()| check_against(Some(&slot.record()), &update))
             .and_then(|()| self.check_dependencies(&update.manifest));
-        let outcome = match still_good {
-            Ok(()) => self.switch_to(slot, live, &update).await,
+        let outcome = match still_good.and_then(|()| self.reserve_room(&update, Some(slot))) {
+            Ok(_room) => self.switch_to(slot, live, &update).await,
             Err(error) => Err(error),
         };
         // The engine or the disk failed, and not the update: it goes on waiting.
@@ -132,9 +132,9 @@ impl Modules {
     /// As [`Modules::awaited_consent`] and [`Modules::remove`].
     pub async fn refuse_consent(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<(), ApiError> {
         let slot = self.slot(name)?;
-        let (modules, who) = (self.clone(), who.to_owned());
-        self.finish(async move {
-            let mut live = slot.live.lock().await;
+        let (modules, job, who) = (self.clone(), self.job(JobKind::Consent, name, who), who.to_owned());
+        self.finish(job, async move {
+            let mut live = modules.exclusive(&slot).await?;
             modules.awaited(&slot, &live)?;
             let record = slot.record();
             modules.parts.api.record("consent_refused", &who, record.name.as_str());
@@ -143,7 +143,7 @@ impl Modules {
             }
             modules.discard_waiting(&slot, &mut live).await;
             modules.progress.set(&record.name, Progress::of(&record));
-            if let Err(error) = modules.prune_images(&record.name, &record.version).await {
+            if let Err(error) = modules.prune_images(&record).await {
                 tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "its image was not removed; tried again later");
                 modules.tidy_later(&record.name);
             }

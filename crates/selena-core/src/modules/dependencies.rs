@@ -13,8 +13,8 @@ use std::{
 use selena_types::{Manifest, ModuleName, ModuleState, Problems, RuntimeMode};
 use semver::VersionReq;
 
-use super::{ModuleRecord, Modules, about, slot::Slot};
-use crate::ApiError;
+use super::{ModuleRecord, Modules, about, slot::Slot, work::CORE};
+use crate::{ApiError, jobs::JobKind};
 
 /// The code of a problem with a dependency.
 const CODE: &str = "manifest_dependency";
@@ -183,11 +183,12 @@ impl Modules {
         }
         for module in graph.levels().into_iter().flatten().filter(|module| needed.contains(module) && module != name) {
             let Ok(slot) = self.slot(&module) else { continue };
-            let mut live = slot.live.lock().await;
-            if live.retry.is_none()
-                && self.should_run(&slot.record())
-                && let Err(error) = self.start_locked(&slot, &mut live, false).await
-            {
+            let Ok(mut live) = self.exclusive(&slot).await else { return };
+            if live.retry.is_some() || live.active.is_some() || !self.should_run(&slot.record()) {
+                continue;
+            }
+            let job = self.job(JobKind::Start, &module, CORE);
+            if let Err(error) = job.run(self.start_locked(&slot, &mut live, false)).await {
                 self.after_failed_start(&slot, &mut live, &error).await;
             }
         }
@@ -211,7 +212,7 @@ impl Modules {
     pub(super) async fn hold_dependents(&self, name: &ModuleName, what: &str) -> Result<(), ApiError> {
         for dependent in self.graph().dependents(name) {
             let Ok(slot) = self.slot(&dependent) else { continue };
-            let mut live = slot.live.lock().await;
+            let mut live = self.exclusive(&slot).await?;
             if let Some(retry) = live.retry.take() {
                 retry.cancel();
             }

@@ -1,8 +1,11 @@
 //! Telling that the disk gets full, before it is (protocol, section 6, `core.disk_low`).
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use super::{Modules, staging::space};
+use super::Modules;
+use crate::disk_space::space;
 
 /// Below this part of the disk it is told.
 const LOW: f64 = 0.10;
@@ -28,17 +31,21 @@ impl DiskWatch {
 }
 
 impl Modules {
-    /// Looks at the data directory's disk.
-    pub(super) async fn watch_disk(&self, watch: &mut DiskWatch) {
+    /// Looks at the data directory's disk. What is told of it asks the engine, and nothing waits for that.
+    pub(super) fn watch_disk(self: &Arc<Self>, watch: &mut DiskWatch) {
         let Some((total, free)) = space(&self.parts.config.data_dir) else { return };
         if !watch.is_news(total, free) {
             return;
         }
-        tracing::warn!(free_bytes = free, total_bytes = total, "the disk is nearly full: remove a module or data");
-        let payload = json!({ "free_bytes": free, "total_bytes": total });
-        if let Err(error) = self.parts.api.announce("core.disk_low", payload).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "an event of the hub was not stored");
-        }
+        let modules = self.clone();
+        self.tasks.spawn(async move {
+            let largest = modules.largest_uses().await;
+            tracing::warn!(free_bytes = free, total_bytes = total, %largest, "the disk is nearly full: remove a module or data");
+            let payload = json!({ "free_bytes": free, "total_bytes": total, "largest": largest });
+            if let Err(error) = modules.parts.api.announce("core.disk_low", payload).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "an event of the hub was not stored");
+            }
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Modules, slot::Active};
 use crate::{
-    ApiError,
+    ApiError, jobs,
     ports::{ExitCause, ModuleAddress, ModuleRequest, RunId},
 };
 
@@ -56,6 +56,7 @@ impl Modules {
                 }
                 cause => format!("it ended with {cause}"),
             },
+            stopped = jobs::stopped() => return Err(stopped),
             outcome = timeout_at(deadline, healthy) => match outcome {
                 Ok(()) => return Ok(()),
                 Err(_elapsed) => format!("not within {} s: {last}", begun.elapsed().as_secs()),

@@ -8,9 +8,8 @@ use std::{
 };
 
 use selena_types::{Manifest, ModuleName, Problem, Runtime};
-use semver::Version;
 
-use super::{Modules, Upload, staging::blocking};
+use super::{ModuleRecord, Modules, Upload, staging::blocking};
 use crate::{
     ApiError,
     ports::{
@@ -72,13 +71,13 @@ impl Modules {
         started.map_err(|error| ApiError::sandbox(&name, error))
     }
 
-    /// Removes the images of a module, but for that of the version that is installed, and of one that is being tried:
-    /// its import may have been long, and its container may need it in a moment.
-    pub(super) async fn prune_images(&self, name: &ModuleName, installed: &Version) -> Result<(), SandboxError> {
+    /// Removes the images of a module, but for that of the version that is installed, that of the one it can go back
+    /// to, and of one that is being tried: its import may have been long, and its container may need it in a moment.
+    pub(super) async fn prune_images(&self, record: &ModuleRecord) -> Result<(), SandboxError> {
         // An install that begins now waits for the end of this, and so does not find an image that goes.
         let _alone = self.pruning.lock().await;
-        let keep: Vec<_> = [Some(installed.clone()), self.tried_version(name)].into_iter().flatten().collect();
-        self.parts.sandbox.prune_images(name, &keep).await
+        let keep: Vec<_> = record.kept_versions().into_iter().chain(self.tried_version(&record.name)).collect();
+        self.parts.sandbox.prune_images(&record.name, &keep).await
     }
 
     async fn image_program(&self, image: PathBuf) -> Result<Result<ImageProgram, PackageError>, ApiError> {

@@ -5,6 +5,7 @@ use std::{fs::File, sync::Arc};
 use selena_signature::KeyId;
 use selena_types::{Manifest, ModuleName, ModulePort, ModuleState, ModuleType, Runtime, RuntimeMode, Transport};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{
     ModuleRecord, Modules, Progress, TrialReport, Upload, about,
@@ -16,7 +17,11 @@ use super::{
     slot::{Live, Slot},
     staging::{Staged, blocking, remove_all},
 };
-use crate::{ApiError, token};
+use crate::{
+    ApiError,
+    jobs::{self, JobKind},
+    token,
+};
 
 /// How an install ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,8 +47,6 @@ pub struct Installed {
 pub struct InstallOrder {
     /// Who asked for it, for the audit log.
     pub who: String,
-    /// Whether somebody waits for the outcome, and records it.
-    pub watched: bool,
     /// Whether its version may be lower than the one that is installed (fault M05). Only for those whom
     /// [`crate::may_downgrade`] lets.
     pub allow_downgrade: bool,
@@ -54,7 +57,7 @@ pub struct InstallOrder {
 pub struct Installing {
     /// The module's name.
     pub name: ModuleName,
-    outcome: tokio::task::JoinHandle<Result<Installed, ApiError>>,
+    outcome: oneshot::Receiver<Result<Installed, ApiError>>,
 }
 
 impl Installing {
@@ -63,42 +66,51 @@ impl Installing {
     /// # Errors
     /// Why it was not installed.
     pub async fn outcome(self) -> Result<Installed, ApiError> {
-        self.outcome.await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
+        self.outcome.await.unwrap_or_else(|panicked| Err(ApiError::internal(panicked)))
     }
 }
 
 impl Modules {
-    /// Checks an uploaded package, and begins to install it.
+    /// Checks an uploaded package, and begins to install it. It goes on also if nobody waits for the outcome any more.
     ///
     /// # Errors
     /// What is wrong with the package, or with it on this hub: nothing was changed then.
-    pub async fn install(self: &Arc<Self>, upload: Upload, order: InstallOrder) -> Result<Installing, ApiError> {
-        let InstallOrder { who, watched, allow_downgrade } = order;
-        let staged = Staged { allow_downgrade, ..self.check(upload).await? };
-        let (claim, existing) = self.claim(&staged)?;
+    pub async fn install(self: &Arc<Self>, mut upload: Upload, order: InstallOrder) -> Result<Installing, ApiError> {
+        let InstallOrder { who, allow_downgrade } = order;
+        let job = upload.job.take().unwrap_or_else(|| self.jobs().begin(JobKind::Install, None, &who));
+        job.report(10, "the package is unpacked and checked");
+        let checked = self.check(upload).await.and_then(|staged| {
+            let staged = Staged { allow_downgrade, ..staged };
+            Ok((self.claim(&staged)?, staged))
+        });
+        let ((claim, existing), staged) = checked.inspect_err(|error| job.failed(error))?;
         let name = claim.name.clone();
         for warning in &staged.warnings {
             tracing::warn!(module = %name, %warning, "the package has something that has no effect here");
         }
         if existing.is_none() {
             let found = json!({ "name": name, "version": staged.manifest.version });
-            self.parts.api.announce("module.discovered", found).await?;
+            let told = self.parts.api.announce("module.discovered", found).await;
+            told.inspect_err(|error| job.failed(error))?;
         }
         self.record_install(existing.as_deref(), &staged, &who);
         let message = with_signer("the package is checked; it is tried next", staged.signed_by.as_ref());
         self.show(&name, ModuleState::Validating, &message, 20);
+        let kind = if existing.is_some() { JobKind::Update } else { JobKind::Install };
+        job.about(kind, &name);
+        let (told, outcome) = oneshot::channel();
         let modules = self.clone();
-        let outcome = self.tasks.spawn(async move {
-            let outcome = Box::pin(modules.install_claimed(&claim, existing, staged)).await;
+        self.tasks.spawn(async move {
+            let outcome = job.run(Box::pin(modules.install_claimed(&claim, existing, staged))).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");
-                if !watched {
-                    modules.parts.api.refused(error, &who, &format!("install of {name}"));
-                }
                 modules.show(name, ModuleState::Error, &error.to_string(), 100);
             }
-            outcome
+            // Who waits for it has it recorded with the answer.
+            if let Err(Err(error)) = told.send(outcome) {
+                modules.parts.api.refused(&error, &who, &format!("install of {}", claim.name));
+            }
         });
         Ok(Installing { name, outcome })
     }
@@ -130,6 +142,7 @@ impl Modules {
     }
 
     pub(super) fn show(&self, name: &ModuleName, status: ModuleState, message: &str, percent: u8) {
+        jobs::report(percent, message);
         self.progress.set(name, Progress { status, message: message.to_owned(), progress: percent });
     }
 
@@ -165,12 +178,13 @@ impl Modules {
         existing: Option<Arc<Slot>>,
         mut staged: Staged,
     ) -> Result<Installed, ApiError> {
+        let _room = self.reserve_room(&staged, existing.as_deref())?;
         self.show(&claim.name, ModuleState::Validating, "the package runs once in a throw-away container", 40);
         drop(self.pruning.lock().await);
         let tried = self.try_out(&staged, claim.uid).await;
         if tried.is_err() {
             self.end_of_trial(&claim.name);
-            self.clean_after_trial(&claim.name, existing.as_deref()).await;
+            jobs::undo(self.clean_after_trial(&claim.name, existing.as_deref())).await;
         }
         staged.report = Some(tried?);
         let outcome = Box::pin(self.install_tried(claim, existing, staged)).await;
@@ -189,8 +203,9 @@ impl Modules {
     ) -> Result<Installed, ApiError> {
         self.parts.api.integrity().check_normal()?;
         self.check_still_counts(staged.signed_by.as_ref(), staged.manifest.module_type)?;
+        jobs::check()?;
         let Some(slot) = existing else { return self.install_new(staged, claim.uid).await };
-        let mut live = slot.live.lock().await;
+        let mut live = self.exclusive(&slot).await?;
         self.end_of_trial(&claim.name);
         // Decided by what it is now: while the package was tried, a person may have consented or removed it.
         let record = slot.record();
@@ -219,7 +234,7 @@ impl Modules {
             Some(slot) => {
                 // Held, so that an image that is being made for another version does not go.
                 let _live = slot.live.lock().await;
-                self.prune_images(name, &slot.record().version).await
+                self.prune_images(&slot.record()).await
             }
             None => self.parts.sandbox.purge(name).await,
         };
@@ -238,7 +253,7 @@ impl Modules {
         self.slots.lock().expect("nothing panics while it holds the slots").insert(name.clone(), slot.clone());
         let outcome = self.place_and_start(&slot, &mut live, &staged, record).await;
         if outcome.is_err()
-            && let Err(error) = self.erase(&slot, &mut live).await
+            && let Err(error) = jobs::undo(self.erase(&slot, &mut live)).await
         {
             // The slot stays and says so: it is tried again until it is done.
             tracing::error!(module = %name, error = &error as &dyn std::error::Error, "a failed install was not undone yet");
@@ -256,17 +271,20 @@ impl Modules {
         self.store(slot, record.clone(), Vec::new()).await?;
         self.place(staged).await?;
         if let Some(adds) = rights::needed_at_first(&staged.manifest) {
+            jobs::commit_point()?;
             let waiting = ModuleRecord { state: ModuleState::AwaitingConsent, ..record };
             self.save(slot, waiting.clone(), vec![("module.installed", about(&waiting, None))]).await?;
             return Ok(installed(&waiting, Some(adds)));
         }
         let record = ModuleRecord { granted: rights::asked(&staged.manifest), ..record };
         if record.runtime_mode != RuntimeMode::AlwaysOn || !self.is_enabled(&record.name) {
+            jobs::commit_point()?;
             let ready = ModuleRecord { state: ModuleState::Ready, ..record };
             self.save(slot, ready.clone(), vec![("module.installed", about(&ready, None))]).await?;
             return Ok(installed(&ready, None));
         }
         if let Some(why) = self.waits_for(&record) {
+            jobs::commit_point()?;
             let waiting = ModuleRecord { state: ModuleState::Ready, error: Some(why), ..record };
             self.save(slot, waiting.clone(), vec![("module.installed", about(&waiting, None))]).await?;
             return Ok(installed(&waiting, None));

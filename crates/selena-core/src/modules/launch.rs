@@ -18,6 +18,7 @@ use crate::{
     Api, ApiError,
     egress::EgressGate,
     identity::{ModuleRun, NewRun, Origin, SyscallWatch},
+    jobs,
     ports::{Command, ContainerPurpose, ContainerSpec, DeviceGrant, SandboxError},
     token,
 };
@@ -79,6 +80,7 @@ impl Modules {
         let hash = token::hash(token.expose());
         let boot = environment(&launch, &token);
         let watch = (launch.spec.purpose == ContainerPurpose::Trial).then(SyscallWatch::new).transpose()?;
+        jobs::check()?;
         let started = self.start_container(launch.spec).await?;
         let exit = self.exits.watch(&started.run);
         let new = NewRun {
@@ -133,7 +135,7 @@ impl Modules {
 
     /// Starts a module and waits until it is healthy. Gives its record as it then is, which is not stored yet.
     pub(super) async fn bring_up(&self, record: &ModuleRecord) -> Result<(Active, ModuleRecord), ApiError> {
-        let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
+        let _place = self.place_to_start().await?;
         let manifest = self.manifest(record)?;
         self.check_package(record).await?;
         let sealed = self.parts.sealer.open(&secret_context(record), &record.webhook_secret);
@@ -209,6 +211,15 @@ impl Modules {
     pub(super) fn detach(&self, active: &Active, api: &Api) {
         active.detach(api, &*self.parts.calls);
         self.exits.forget(&active.run.run);
+    }
+
+    /// Stores that a person cancelled a start: it stays stopped until somebody starts it.
+    pub(super) async fn save_cancelled_start(&self, slot: &Slot, error: &ApiError) {
+        let (state, reason) = (ModuleState::Stopped, Some(error.to_string()));
+        let record = ModuleRecord { state, error: reason.clone(), wanted: false, ..slot.record() };
+        let event = ("module.stopped", about(&record, reason.as_deref()));
+        let outcome = self.save(slot, record, vec![event]).await;
+        self.log_unsaved(slot, outcome);
     }
 
     /// Stores that a start failed, and why; the event is told once for each reason.

@@ -9,7 +9,11 @@ use super::{
     ModuleRecord, Modules, about,
     slot::{Live, Slot},
 };
-use crate::{ApiError, ports::ContainerPurpose};
+use crate::{
+    ApiError,
+    jobs::{self, JobKind},
+    ports::ContainerPurpose,
+};
 
 /// Most of a log that is answered, in bytes.
 const MAX_LOG_BYTES: usize = 1024 * 1024;
@@ -22,10 +26,10 @@ impl Modules {
     pub async fn start(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<ModuleState, ApiError> {
         let slot = self.slot(name)?;
         self.parts.api.record("module_start", who, name.as_str());
-        let modules = self.clone();
-        self.finish(async move {
+        let (modules, job) = (self.clone(), self.job(JobKind::Start, name, who));
+        self.finish(job, async move {
             modules.start_needs(&slot.record().name).await;
-            let mut live = slot.live.lock().await;
+            let mut live = modules.exclusive(&slot).await?;
             modules.start_locked(&slot, &mut live, true).await?;
             Ok(slot.record().state)
         })
@@ -40,10 +44,11 @@ impl Modules {
         let slot = self.slot(name)?;
         refuse_system(&slot, "stopped")?;
         self.parts.api.record("module_stop", who, name.as_str());
-        let modules = self.clone();
-        self.finish(async move {
+        let (modules, job) = (self.clone(), self.job(JobKind::Stop, name, who));
+        self.finish(job, async move {
             modules.hold_dependents(&slot.record().name, "stopped").await?;
-            let mut live = slot.live.lock().await;
+            let mut live = modules.exclusive(&slot).await?;
+            jobs::commit_point()?;
             modules.stop_locked(&slot, &mut live).await?;
             // One that was started again meanwhile stops too.
             modules.hold_dependents(&slot.record().name, "stopped").await?;
@@ -59,10 +64,10 @@ impl Modules {
     pub async fn restart(self: &Arc<Self>, name: &ModuleName, who: &str) -> Result<ModuleState, ApiError> {
         let slot = self.slot(name)?;
         self.parts.api.record("module_restart", who, name.as_str());
-        let modules = self.clone();
-        self.finish(async move {
+        let (modules, job) = (self.clone(), self.job(JobKind::Restart, name, who));
+        self.finish(job, async move {
             modules.start_needs(&slot.record().name).await;
-            let mut live = slot.live.lock().await;
+            let mut live = modules.exclusive(&slot).await?;
             modules.may_start(&slot, &live)?;
             // What could not start again is not ended for it.
             if let Some(why) = modules.waits_for(&slot.record()) {
@@ -85,14 +90,6 @@ impl Modules {
         self.slot(name)?;
         let logs = self.parts.sandbox.logs(name, ContainerPurpose::Module, MAX_LOG_BYTES).await;
         logs.map_err(|error| ApiError::sandbox(name, error))
-    }
-
-    /// Runs work to its end, also if the client that asked for it is gone.
-    pub(super) async fn finish<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.tasks.spawn(work).await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
     }
 
     /// Refuses to start what is not there, what a person has not granted, and what the operator switched off.
@@ -139,8 +136,12 @@ impl Modules {
             return Err(ApiError::Conflict { code: "dependency_not_ready", detail: why });
         }
         let started = self.start_quietly(slot, live).await;
-        if let Err(error) = &started {
-            self.save_failed_start(slot, error).await;
+        match &started {
+            Ok(()) => {}
+            Err(error @ ApiError::JobStopped { code: "job_cancelled", .. }) => {
+                self.save_cancelled_start(slot, error).await
+            }
+            Err(error) => self.save_failed_start(slot, error).await,
         }
         started
     }

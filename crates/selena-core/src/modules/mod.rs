@@ -8,8 +8,10 @@ mod claims;
 mod command;
 mod config;
 mod consent;
+mod crashes;
 mod dependencies;
 mod disk;
+mod disk_use;
 mod exits;
 mod health;
 mod host_devices;
@@ -26,6 +28,7 @@ mod record;
 mod recover;
 mod remove;
 mod rights;
+mod room;
 mod safe_mode;
 mod schedule;
 mod score;
@@ -34,13 +37,18 @@ mod signer;
 mod slot;
 mod staging;
 mod supervise;
+mod tidy;
 mod trial;
 mod update;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use selena_signature::PublicKey;
@@ -51,10 +59,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Api, ApiError, Publishers,
+    disk_space::space,
+    jobs::{self, Jobs},
     ports::{Dial, EngineState, ListenerHost, ModuleCalls, PackageReader, Sandbox, Sealer, Store, StoreError},
     transact::{read, write},
 };
 
+pub use crashes::CrashTime;
 pub use install::{InstallOrder, Installed, Installing};
 pub use progress::Progress;
 pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
@@ -65,12 +76,19 @@ use claims::Claims;
 use exits::Exits;
 use host_devices::DeviceHolds;
 use progress::Progresses;
+use reconcile::Pass;
 use slot::{Active, Live, Slot};
 
 /// How many packages arrive and are unpacked at the same time; the next one waits.
 const ARRIVALS_AT_ONCE: usize = 16;
-/// How many modules are started at the same time.
+/// How many modules are started at the same time, as long as they start quickly: see [`work`].
 const STARTS_AT_ONCE: usize = 4;
+/// How many packages are tried at the same time: as many as arrive, so that they never have to wait for one that hangs
+/// unless that many do.
+const TRIALS_AT_ONCE: usize = ARRIVALS_AT_ONCE;
+
+/// How many leftovers are removed at the same time.
+const CLEANUPS_AT_ONCE: usize = 4;
 
 /// Makes an empty store in memory, for a trial.
 pub type MemoryStore = Arc<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
@@ -136,7 +154,14 @@ pub struct Modules {
     progress: Progresses,
     exits: Exits,
     device_holds: Arc<DeviceHolds>,
-    starts: Semaphore,
+    jobs: Arc<Jobs>,
+    starts: Arc<Semaphore>,
+    trials: Semaphore,
+    /// Places for the removal of what is left over.
+    cleanups: Semaphore,
+    last_pass: Mutex<Option<Pass>>,
+    /// What installs under way will still take of the disk, in bytes.
+    reserved: AtomicU64,
     arrivals: Arc<Semaphore>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -164,7 +189,12 @@ impl Modules {
             progress: Progresses::default(),
             exits: Exits::default(),
             device_holds: Arc::default(),
-            starts: Semaphore::new(STARTS_AT_ONCE),
+            jobs: Arc::default(),
+            starts: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+            trials: Semaphore::new(TRIALS_AT_ONCE),
+            cleanups: Semaphore::new(CLEANUPS_AT_ONCE),
+            last_pass: Mutex::default(),
+            reserved: AtomicU64::new(0),
             arrivals: Arc::new(Semaphore::new(ARRIVALS_AT_ONCE)),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -232,7 +262,7 @@ impl Modules {
     /// The data directory's space in bytes.
     #[must_use]
     pub fn storage(&self) -> Value {
-        staging::space(&self.parts.config.data_dir)
+        space(&self.parts.config.data_dir)
             .map_or(Value::Null, |(total, free)| json!({ "total_bytes": total, "free_bytes": free }))
     }
 
@@ -296,7 +326,11 @@ impl Modules {
         up: ModuleRecord,
         events: Vec<(&'static str, Value)>,
     ) -> Result<(), ApiError> {
-        if let Err(error) = self.save(slot, up, events).await {
+        let stored = match jobs::commit_point() {
+            Ok(()) => self.save(slot, up, events).await,
+            Err(stopped) => Err(stopped),
+        };
+        if let Err(error) = stored {
             self.end_or_later(&active).await;
             return Err(error);
         }

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{
     ModuleRecord, Modules, about,
     slot::{Active, Slot},
+    work::CORE,
 };
-use crate::{ApiError, identity::ModuleRun};
+use crate::{ApiError, identity::ModuleRun, jobs::JobKind};
 
 /// How long a module runs on without a call.
 const IDLE: Duration = Duration::from_secs(5 * 60);
@@ -22,7 +23,7 @@ impl Modules {
     pub(super) async fn run_for_call(self: &Arc<Self>, name: &ModuleName) -> Result<Arc<ModuleRun>, ApiError> {
         let slot = self.slot(name)?;
         let modules = self.clone();
-        self.finish(async move {
+        let called = self.tasks.spawn(async move {
             let mut live = slot.live.lock().await;
             let record = slot.record();
             let waits = matches!(record.state, ModuleState::Ready | ModuleState::Error | ModuleState::Running);
@@ -30,7 +31,8 @@ impl Modules {
             // What waits for its back-off or its verdict is not started by calls.
             let free = live.active.is_none() && live.retry.is_none();
             if free && may_start && modules.is_enabled(&record.name) {
-                let started = modules.start_locked(&slot, &mut live, false).await;
+                let job = modules.job(JobKind::Start, &record.name, CORE);
+                let started = job.run(modules.start_locked(&slot, &mut live, false)).await;
                 if let Err(error @ ApiError::Unhealthy { .. }) = &started {
                     modules.judge_later(&slot, &mut live, &error.to_string()).await;
                 }
@@ -42,8 +44,8 @@ impl Modules {
             };
             active.last_call = Instant::now();
             Ok(active.run.clone())
-        })
-        .await
+        });
+        called.await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
     }
 
     /// Notes that a module was just called.

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ModuleRecord, Modules,
     slot::{Active, Live, Slot},
+    work::CORE,
 };
-use crate::ApiError;
+use crate::{ApiError, jobs::JobKind};
 
 /// How long a new version has to run before an update counts as done.
 const PROBATION: Duration = Duration::from_secs(60);
@@ -137,7 +138,8 @@ impl Modules {
         // If the version before does not start either, what comes back from there is on no probation. Until then it is:
         // so port and devices of the version before stay its own.
         let old = ModuleRecord { on_probation: false, ..record.clone() };
-        match self.roll_back_locked(slot, live, old, reason, true).await {
+        let job = self.job(JobKind::Rollback, &record.name, CORE);
+        match job.run(self.roll_back_locked(slot, live, old, reason, true)).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::error!(module = %record.name, error = &error as &dyn std::error::Error, "the version before did not come back");

@@ -6,16 +6,30 @@ use std::{
     time::Duration,
 };
 
-use selena_types::{ModuleName, ModuleState, RuntimeMode};
-use tokio::time::{MissedTickBehavior, interval};
+use jiff::Timestamp;
+use selena_types::{ModuleState, RuntimeMode};
+use serde_json::{Value, json};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{ModuleRecord, Modules, disk::DiskWatch, schedule::Agenda, slot::Slot};
-use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, RunId, SandboxError};
+use super::{ModuleRecord, Modules, disk::DiskWatch, schedule::Agenda, slot::Slot, work::CORE};
+use crate::{
+    boot_clock::BootTime,
+    jobs::JobKind,
+    ports::{ContainerExit, EngineState, ExitCause, RunId, SandboxError},
+};
 
 /// How often it is done when nothing happens.
 const PERIOD: Duration = Duration::from_secs(30);
 /// How often schedules and idle modules are looked at.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// One comparison of what runs with what is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Pass {
+    at: Timestamp,
+    took: Duration,
+    containers: usize,
+}
 
 impl Modules {
     /// Keeps the modules running until [`Modules::shut_down`].
@@ -43,7 +57,7 @@ impl Modules {
                     continue;
                 }
                 changed = engine.changed(), if engine_watched => engine_watched = changed.is_ok(),
-                _ = tick.tick() => self.watch_disk(&mut disk).await,
+                _ = tick.tick() => self.watch_disk(&mut disk),
             }
             let state = engine.borrow().clone();
             match state {
@@ -70,28 +84,42 @@ impl Modules {
         });
     }
 
+    /// One pass. It only compares, and begins what is to be done: each of that in a task of its own, so that none waits
+    /// for another one's, nor the next pass for any.
     async fn reconcile(self: &Arc<Self>) -> Result<(), SandboxError> {
-        self.finish_interrupted().await;
+        let begun = Instant::now();
+        self.finish_interrupted();
         // Asked before the list is made: what starts meanwhile is not in that list, and is not missed.
         let active = self.active_runs();
         let listed = self.parts.sandbox.list().await?;
-        for container in &listed {
-            self.remove_stray(container).await;
-        }
+        self.remove_strays(&listed);
         self.look_at_images().await;
-        self.tidy_images().await;
+        self.tidy_images();
         let running: HashSet<_> = listed.iter().filter(|container| container.running).map(|c| &c.run).collect();
         for run in active.iter().filter(|run| !running.contains(run)) {
             self.exits.report(ContainerExit { run: run.clone(), cause: ExitCause::Gone });
         }
         for slot in self.all_slots() {
-            // What holds the lock may only look: whether there is something to do is seen again under it.
-            let busy = slot.live.try_lock().is_ok_and(|live| live.active.is_some() || live.retry.is_some());
-            if !busy && self.should_run(&slot.record()) {
+            // Where something is done now, it is seen after that whether there is anything to start.
+            let idle = slot.live.try_lock().map_or(true, |live| live.active.is_none() && live.retry.is_none());
+            if idle && self.should_run(&slot.record()) {
                 self.start_in_background(&slot);
             }
         }
+        let pass = Pass { at: Timestamp::now(), took: begun.elapsed(), containers: listed.len() };
+        *self.last_pass.lock().expect("nothing panics while it holds it") = Some(pass);
         Ok(())
+    }
+
+    /// The last comparison of what runs with what is stored: when, how long it took, and how many containers there were.
+    #[must_use]
+    pub fn last_pass(&self) -> Value {
+        let last = self.last_pass.lock().expect("nothing panics while it holds it").clone();
+        last.map_or(Value::Null, |Pass { at, took, containers }| {
+            let took_ms = u64::try_from(took.as_micros())
+                .map_or(f64::MAX, |micros| f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1e3);
+            json!({ "at": at, "took_ms": took_ms, "containers": containers })
+        })
     }
 
     fn active_runs(&self) -> Vec<RunId> {
@@ -116,66 +144,6 @@ impl Modules {
         }
     }
 
-    /// Removes what trials and updates left with the engine: those that the hub's own end cut, once after each start,
-    /// and those that could not tidy up because the engine was away.
-    async fn tidy_images(self: &Arc<Self>) {
-        let names = std::mem::take(&mut *self.untidy.lock().expect("nothing panics while it holds the names"));
-        for name in names {
-            if self.is_claimed(&name) {
-                // An install of it is under way, and tidies up behind itself.
-                continue;
-            }
-            let tidied = match self.slot(&name) {
-                Ok(slot) => {
-                    // Held, so that an image that is being made for another version does not go.
-                    let _live = slot.live.lock().await;
-                    self.prune_images(&name, &slot.record().version).await
-                }
-                Err(_not_installed) => {
-                    let Some(_claim) = self.claim_name(&name) else { continue };
-                    self.parts.sandbox.purge(&name).await
-                }
-            };
-            if let Err(error) = tidied {
-                tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");
-                self.tidy_later(&name);
-            }
-        }
-    }
-
-    /// What could not be removed of a module's images now is removed when the engine answers again, or in 30 s.
-    pub(super) fn tidy_later(&self, name: &ModuleName) {
-        self.untidy.lock().expect("nothing panics while it holds the names").insert(name.clone());
-    }
-
-    /// Removes a container that runs and belongs to no run of this process: its namespace was left, and a namespace
-    /// that has been left is never entered again.
-    async fn remove_stray(&self, container: &ListedContainer) {
-        let name = container.module.parse::<ModuleName>().ok();
-        if name.as_ref().is_some_and(|name| self.is_claimed(name)) {
-            return;
-        }
-        let slot = name.and_then(|name| self.slot(&name).ok());
-        // The lock is held while it is removed, so that it is not in the way of a start.
-        let live = match &slot {
-            Some(slot) => match slot.live.try_lock() {
-                Ok(live) => Some(live),
-                Err(_in_use) => return,
-            },
-            None => None,
-        };
-        let is_own = live.as_ref().is_some_and(|live| live.active.as_ref().is_some_and(|a| a.run.run == container.run));
-        // One that ended stays for its log, as long as its module is there.
-        let kept_for_its_log = !container.running && !container.trial && slot.is_some();
-        if is_own || kept_for_its_log {
-            return;
-        }
-        tracing::info!(run = %container.run, module = container.module, "a container of an earlier run is removed");
-        if let Err(error) = self.parts.sandbox.remove(&container.run).await {
-            tracing::warn!(run = %container.run, error = &error as &dyn std::error::Error, "it was not removed; tried again");
-        }
-    }
-
     pub(super) fn should_run(&self, record: &ModuleRecord) -> bool {
         use ModuleState::{Error, Ready, Running};
         record.wanted
@@ -197,7 +165,13 @@ impl Modules {
                 modules.log_unsaved(&slot, outcome);
                 return;
             }
-            if let Err(error) = modules.start_locked(&slot, &mut live, false).await {
+            // The pause after a crash outlives the hub.
+            if let Some(left) = slot.record().back_off_left(&BootTime::now()) {
+                modules.start_later(&slot, &mut live, left);
+                return;
+            }
+            let job = modules.job(JobKind::Start, &slot.record().name, CORE);
+            if let Err(error) = job.run(modules.start_locked(&slot, &mut live, false)).await {
                 modules.after_failed_start(&slot, &mut live, &error).await;
             }
         });

@@ -7,7 +7,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ScorePoint;
+use super::{CrashTime, ScorePoint};
 use crate::identity::DeniedSyscall;
 
 /// A module as it is installed.
@@ -50,7 +50,7 @@ pub struct ModuleRecord {
     /// What its trial saw.
     pub report: Option<TrialReport>,
     /// When it crashed in the last 10 minutes, oldest first.
-    pub crashes: Vec<Timestamp>,
+    pub crashes: Vec<CrashTime>,
     /// The version before, if one is kept: see [`crate::Modules::roll_back`].
     pub previous: Option<PreviousVersion>,
     /// Whether it was updated and did not run for a minute since.
@@ -177,6 +177,12 @@ impl ModuleRecord {
         details["previous_version"] = serde_json::json!(self.previous.as_ref().map(|previous| &previous.version));
         details["last_update"] = serde_json::json!(self.last_update);
         details
+    }
+
+    /// The versions whose images the engine keeps: the one that is installed, and the one it can go back to.
+    pub(super) fn kept_versions(&self) -> Vec<Version> {
+        let previous = self.previous.as_ref().map(|previous| previous.version.clone());
+        [self.version.clone()].into_iter().chain(previous).collect()
     }
 
     /// The devices of the machine that its manifest names.

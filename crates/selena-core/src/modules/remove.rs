@@ -10,7 +10,11 @@ use super::{
     slot::{Live, Slot},
     staging::{blocking, remove_all},
 };
-use crate::{ApiError, transact::write};
+use crate::{
+    ApiError,
+    jobs::{self, JobKind},
+    transact::write,
+};
 
 impl Modules {
     /// Removes a module: its containers, images, files, data and token. Its devices stay, without an owner.
@@ -21,10 +25,10 @@ impl Modules {
         let slot = self.slot(name)?;
         refuse_system(&slot, "removed")?;
         self.parts.api.record("module_remove", who, name.as_str());
-        let modules = self.clone();
-        self.finish(async move {
+        let (modules, job) = (self.clone(), self.job(JobKind::Remove, name, who));
+        self.finish(job, async move {
             modules.hold_dependents(&slot.record().name, "removed").await?;
-            let mut live = slot.live.lock().await;
+            let mut live = modules.exclusive(&slot).await?;
             modules.remove_locked(&slot, &mut live).await?;
             drop(live);
             // One that was started again meanwhile stops too.
@@ -37,6 +41,7 @@ impl Modules {
         if live.removed {
             return Err(ApiError::NotFound("module"));
         }
+        jobs::commit_point()?;
         if let Some(retry) = live.retry.take() {
             retry.cancel();
         }
@@ -92,28 +97,5 @@ impl Modules {
             self.progress.set(&name, Progress::of(&gone));
         }
         Ok(())
-    }
-
-    /// Finishes removals and undoes first installs that something interrupted.
-    pub(super) async fn finish_interrupted(&self) {
-        for slot in self.all_slots() {
-            let Ok(mut live) = slot.live.try_lock() else { continue };
-            let record = slot.record();
-            let interrupted = match record.state {
-                _ if live.removed || live.active.is_some() => false,
-                ModuleState::Removed => true,
-                ModuleState::Validating => !self.is_claimed(&record.name),
-                _ => false,
-            };
-            if !interrupted {
-                continue;
-            }
-            match self.erase(&slot, &mut live).await {
-                Ok(()) => tracing::info!(module = %record.name, "an interrupted install or removal was finished"),
-                Err(error) => {
-                    tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "tried again later");
-                }
-            }
-        }
     }
 }

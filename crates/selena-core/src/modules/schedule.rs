@@ -6,8 +6,8 @@ use jiff::{Timestamp, tz::TimeZone};
 use selena_types::{ModuleName, ModuleState, RuntimeMode, Schedule};
 use tokio::time::Instant;
 
-use super::{ModuleRecord, Modules};
-use crate::ApiError;
+use super::{ModuleRecord, Modules, work::CORE};
+use crate::{ApiError, jobs::JobKind};
 
 /// When a module is due next.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +107,9 @@ impl Modules {
             if live.active.is_some() || live.retry.is_some() || !still_due {
                 return;
             }
-            if let Err(error) = modules.start_locked(&slot, &mut live, false).await {
-                let name = slot.record().name;
+            let name = slot.record().name;
+            let job = modules.job(JobKind::ScheduledRun, &name, CORE);
+            if let Err(error) = job.run(modules.start_locked(&slot, &mut live, false)).await {
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a scheduled module did not start");
                 if matches!(error, ApiError::Unhealthy { .. }) {
                     modules.judge_later(&slot, &mut live, &error.to_string()).await;

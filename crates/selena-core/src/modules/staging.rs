@@ -23,7 +23,10 @@ use super::{
     ModuleRecord, Modules, TrialReport,
     slot::{Live, Slot},
 };
-use crate::ApiError;
+use crate::{
+    ApiError,
+    jobs::{Job, JobKind},
+};
 
 /// What the trial of an update saw that waits for a person.
 const REPORT: &str = "report.json";
@@ -38,6 +41,8 @@ pub struct Upload {
     kept: bool,
     /// Its place among those that arrive; given up once it is unpacked.
     pub(super) arrival: Option<OwnedSemaphorePermit>,
+    /// What becomes of it; an update that waits for a person is no job.
+    pub(super) job: Option<Job>,
     /// When the hub ends, what it leaves tells the next start what was under way.
     shutdown: CancellationToken,
 }
@@ -47,6 +52,17 @@ impl Upload {
     #[must_use]
     pub fn zip_path(&self) -> PathBuf {
         self.dir.join("package.zip")
+    }
+
+    /// Receives it, unless that is cancelled meanwhile.
+    ///
+    /// # Errors
+    /// [`ApiError::JobStopped`]; what arrived so far goes when this is dropped.
+    pub async fn until_stopped<T>(&self, arrives: impl Future<Output = T>) -> Result<T, ApiError> {
+        match &self.job {
+            Some(job) => job.until_stopped(arrives).await,
+            None => Ok(arrives.await),
+        }
     }
 
     pub(super) fn package_dir(&self) -> PathBuf {
@@ -134,13 +150,17 @@ impl Staged {
 }
 
 impl Modules {
-    /// A place for a package that is about to arrive; waits while too many do.
+    /// A place for a package that is about to arrive, as a job of `owner`'s; waits while too many do.
     ///
     /// # Errors
-    /// [`ApiError::DiskFull`], or the disk's.
-    pub async fn new_upload(&self) -> Result<Upload, ApiError> {
-        let arrival = self.arrivals.clone().acquire_owned().await.map_err(ApiError::internal)?;
-        self.staging_place(Some(arrival)).await
+    /// [`ApiError::DiskFull`], or the disk's; [`ApiError::JobStopped`].
+    pub async fn new_upload(&self, owner: &str) -> Result<Upload, ApiError> {
+        let job = self.jobs().begin(JobKind::Install, None, owner);
+        job.report(0, "a package arrives");
+        let arrival = job.until_stopped(self.arrivals.clone().acquire_owned()).await?.map_err(ApiError::internal)?;
+        let mut upload = self.staging_place(Some(arrival)).await?;
+        upload.job = Some(job);
+        Ok(upload)
     }
 
     /// A staging directory of its own.
@@ -151,7 +171,7 @@ impl Modules {
             fs::create_dir_all(dir.join("package"))?;
             // The module's own user has to read it, whatever the hub's umask is.
             fs::set_permissions(dir.join("package"), fs::Permissions::from_mode(0o755))?;
-            Ok(Upload { dir, kept: false, arrival, shutdown })
+            Ok(Upload { dir, kept: false, arrival, job: None, shutdown })
         })
         .await
     }
@@ -198,7 +218,7 @@ impl Modules {
             move_durably(&from, &to.join("package"))
         })
         .await?;
-        staged.upload = Upload { dir, kept: true, arrival: None, shutdown: self.shutdown.clone() };
+        staged.upload = Upload { dir, kept: true, arrival: None, job: None, shutdown: self.shutdown.clone() };
         Ok(staged)
     }
 
@@ -215,7 +235,13 @@ impl Modules {
 
     /// An update that waits for a person since before this start of the hub.
     pub(super) fn read_waiting(&self, name: &ModuleName) -> Option<Staged> {
-        let upload = Upload { dir: self.pending_dir(name), kept: true, arrival: None, shutdown: self.shutdown.clone() };
+        let upload = Upload {
+            dir: self.pending_dir(name),
+            kept: true,
+            arrival: None,
+            job: None,
+            shutdown: self.shutdown.clone(),
+        };
         let text = fs::read(upload.package_dir().join("manifest.json")).ok()?;
         let parsed = Manifest::parse(&text, &self.parts.api.info().version, &self.parts.config.limits).ok()?;
         let has_main_py = upload.package_dir().join("main.py").is_file();
@@ -272,12 +298,6 @@ pub(super) fn make_dir_durably(dir: &Path) -> io::Result<()> {
 
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("/"))
-}
-
-/// Total and free bytes of the file system a path lies on.
-pub(super) fn space(path: &Path) -> Option<(u64, u64)> {
-    let stat = nix::sys::statvfs::statvfs(path).ok()?;
-    Some((stat.blocks() * stat.fragment_size(), stat.blocks_available() * stat.fragment_size()))
 }
 
 /// Runs blocking work of the file system.

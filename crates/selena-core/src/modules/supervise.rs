@@ -2,18 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
 use selena_types::{ModuleState, RuntimeMode};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     ModuleRecord, Modules, about,
+    crashes::{QUARANTINE, back_off},
     health::HEALTH_TIMEOUT,
     slot::{Active, Live, Slot},
+    work::CORE,
 };
 use crate::{
     ApiError,
+    boot_clock::BootTime,
+    jobs::JobKind,
     ports::{ExitCause, RunId},
 };
 
@@ -21,14 +24,6 @@ use crate::{
 const HEALTH_PERIOD: Duration = Duration::from_secs(30);
 /// How many failures in a row count as a crash.
 const FAILURES: u32 = 3;
-/// So many crashes within [`CRASH_WINDOW`] end in quarantine.
-const QUARANTINE_CRASHES: usize = 5;
-/// In what time crashes are counted.
-const CRASH_WINDOW: SignedDuration = SignedDuration::from_mins(10);
-/// A crash so short before the engine is found to be gone is the engine's.
-const ENGINE_CRASH: SignedDuration = SignedDuration::from_secs(5);
-/// The longest pause before a restart; the first is 1 s, and it doubles.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 impl Modules {
     /// Keeps a run and watches it from now on.
@@ -125,23 +120,21 @@ impl Modules {
         live: &mut Live,
         reason: &str,
     ) -> Result<(), ApiError> {
-        let now = Timestamp::now();
         let mut record = slot.record();
-        record.crashes.retain(|at| now.duration_since(*at) < CRASH_WINDOW);
-        record.crashes.push(now);
+        record.count_crash(BootTime::now());
         tracing::warn!(module = %record.name, reason, crashes = record.crashes.len(), "a module crashed");
-        self.parts.api.announce("module.crashed", about(&record, Some(reason))).await?;
-        if record.crashes.len() >= QUARANTINE_CRASHES {
+        // Stored together, so that a crash that was told of is counted also if the hub ends now.
+        let crashed = ("module.crashed", about(&record, Some(reason)));
+        if record.crashes.len() >= QUARANTINE {
             record.state = ModuleState::Quarantined;
-            record.error =
-                Some(format!("it crashed {QUARANTINE_CRASHES} times in 10 minutes, the last time: {reason}"));
-            let event = ("module.quarantined", about(&record, Some(reason)));
-            return self.save(slot, record, vec![event]).await;
+            record.error = Some(format!("it crashed {QUARANTINE} times in 10 minutes, the last time: {reason}"));
+            let quarantined = ("module.quarantined", about(&record, Some(reason)));
+            return self.save(slot, record, vec![crashed, quarantined]).await;
         }
         let pause = back_off(record.crashes.len());
         record.state = ModuleState::Error;
         record.error = Some(format!("{reason}; it is started again in {} s", pause.as_secs()));
-        self.save(slot, record, Vec::new()).await?;
+        self.save(slot, record, vec![crashed]).await?;
         self.start_later(slot, live, pause);
         Ok(())
     }
@@ -162,7 +155,8 @@ impl Modules {
                 return;
             }
             live.retry = None;
-            if let Err(error) = modules.start_locked(&slot, &mut live, false).await {
+            let job = modules.job(JobKind::Start, &slot.record().name, CORE);
+            if let Err(error) = job.run(modules.start_locked(&slot, &mut live, false)).await {
                 modules.after_failed_start(&slot, &mut live, &error).await;
             }
         });
@@ -184,9 +178,10 @@ impl Modules {
             ApiError::Container { code: "device_changed", .. } => self.start_after_change(slot, live),
             ApiError::EngineDown(_) => {
                 let mut record = slot.record();
-                let now = Timestamp::now();
-                if record.crashes.pop_if(|last| now.duration_since(*last) < ENGINE_CRASH).is_some() {
-                    slot.set_record(record);
+                if record.forgive_crash(&BootTime::now()) {
+                    slot.set_record(record.clone());
+                    let outcome = self.store(slot, record, Vec::new()).await;
+                    self.log_unsaved(slot, outcome);
                 }
             }
             other => {
@@ -221,22 +216,5 @@ impl Crash {
 
     fn is_regular_end(&self, mode: RuntimeMode) -> bool {
         matches!(self, Self::Ended(ExitCause::Code(0))) && mode != RuntimeMode::AlwaysOn
-    }
-}
-
-/// The pause before the start that follows the n-th crash.
-fn back_off(crashes: usize) -> Duration {
-    let doublings = u32::try_from(crashes.saturating_sub(1)).unwrap_or(u32::MAX).min(6);
-    Duration::from_secs(1 << doublings).min(LONGEST_BACK_OFF)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn r05_back_off_doubles_from_one_to_sixty_seconds() {
-        let pauses: Vec<_> = (1..=9).map(|crashes| back_off(crashes).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     }
 }

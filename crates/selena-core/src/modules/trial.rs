@@ -6,11 +6,17 @@ use selena_types::Manifest;
 use tokio::time::Instant;
 
 use super::{
-    Modules, TrialReport, host_devices::DeviceHold, image::open_root, launch::Launch, slot::Active, staging::Staged,
+    Modules, TrialReport,
+    host_devices::DeviceHold,
+    image::open_root,
+    launch::Launch,
+    slot::Active,
+    staging::{Staged, blocking, remove_all},
 };
 use crate::{
     Api, ApiError,
     api::Development,
+    jobs,
     ports::{Command, ContainerPurpose, ContainerSpec, RunId},
     token,
 };
@@ -28,7 +34,8 @@ impl Modules {
     /// # Errors
     /// [`ApiError::TrialFailed`], or why there could be no trial.
     pub(super) async fn try_out(&self, staged: &Staged, uid: u32) -> Result<TrialReport, ApiError> {
-        let _permit = self.starts.acquire().await.map_err(ApiError::internal)?;
+        let _trial = jobs::until_stopped(self.trials.acquire()).await?.map_err(ApiError::internal)?;
+        let place = self.place_to_start().await?;
         let api = self.trial_api().await?;
         let begun = Instant::now();
         let active = match self.begin_trial(staged, uid, &api).await {
@@ -44,13 +51,20 @@ impl Modules {
         let deadline = Instant::now() + TRIAL_DEADLINE;
         let outcome = self.until_healthy(&active, &staged.manifest, deadline, false).await;
         let ready = outcome.is_ok().then(|| begun.elapsed());
+        drop(place);
         let report = self.report(&active, &api, ready).await.scored(&staged.manifest, staged.is_signed());
         self.detach(&active, &api);
         let outcome = match outcome {
             Ok(()) => Ok(report),
+            Err(stopped @ ApiError::JobStopped { .. }) => Err(stopped),
             Err(error) => Err(self.failed_trial(staged, error.to_string(), report).await),
         };
         self.remove_trial(&active.run.run).await;
+        // What it wrote makes room for the data of the module itself.
+        let data = staged.trial_data();
+        if let Err(error) = blocking(move || remove_all(&data)).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a trial's data go with its package");
+        }
         outcome
     }
 

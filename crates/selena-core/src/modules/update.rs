@@ -18,7 +18,11 @@ use super::{
     slot::{Live, Slot},
     staging::{Staged, blocking},
 };
-use crate::{ApiError, ports::SandboxError};
+use crate::{
+    ApiError,
+    jobs::{self, JobKind},
+    ports::SandboxError,
+};
 
 /// What takes the place of what runs.
 #[derive(Debug)]
@@ -98,8 +102,8 @@ impl Modules {
         let slot = self.slot(name)?;
         self.parts.api.record("module_rollback", who, name.as_str());
         let (modules, reason) = (self.clone(), format!("rolled back by {who}"));
-        self.finish(async move {
-            let mut live = slot.live.lock().await;
+        self.finish(self.job(JobKind::Rollback, name, who), async move {
+            let mut live = modules.exclusive(&slot).await?;
             let old = slot.record();
             modules.roll_back_locked(&slot, &mut live, old, reason, false).await
         })
@@ -160,6 +164,7 @@ impl Modules {
         newcomer: Newcomer<'_>,
     ) -> Result<Installed, ApiError> {
         self.parts.api.integrity().check_normal()?;
+        jobs::check()?;
         let was_running = live.active.is_some() || live.retry.is_some();
         let runs = was_running || (old.wanted && newcomer.record.runtime_mode == RuntimeMode::AlwaysOn);
         let outcome = match self.lay_aside(live, &old).await {
@@ -174,7 +179,7 @@ impl Modules {
                 }
                 self.keep_previous(&slot.record()).await;
             }
-            Err(error) => Box::pin(self.go_back(slot, live, old, was_running, error)).await,
+            Err(error) => jobs::undo(Box::pin(self.go_back(slot, live, old, was_running, error))).await,
         }
         outcome
     }
@@ -219,6 +224,7 @@ impl Modules {
             let stale = matches!(new.state, ModuleState::Error | ModuleState::Running | ModuleState::Quarantined);
             let state = if stale || waits.is_some() { ModuleState::Ready } else { new.state };
             let new = ModuleRecord { state, error: waits, ..new };
+            jobs::commit_point()?;
             self.save(slot, new.clone(), vec![("module.updated", about(&new, reason.as_deref()))]).await?;
             return Ok(installed(&new, None));
         }
@@ -235,15 +241,14 @@ impl Modules {
         if let Err(error) = blocking(move || shelf.keep_as_previous()).await {
             tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "the version before was not kept");
         }
-        self.drop_images(&record.name, &record.version).await;
+        self.drop_images(record).await;
     }
 
-    /// Removes the images of the versions that do not run: one may have some hundred MiB. That of the version before
-    /// is made anew from its package when it comes back.
-    async fn drop_images(&self, name: &ModuleName, keep: &semver::Version) {
-        if let Err(error) = self.prune_images(name, keep).await {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "old images were not removed; tried again later");
-            self.tidy_later(name);
+    /// Removes the images of versions that neither run nor can come back: one may have some hundred MiB.
+    async fn drop_images(&self, record: &ModuleRecord) {
+        if let Err(error) = self.prune_images(record).await {
+            tracing::warn!(module = %record.name, error = &error as &dyn std::error::Error, "old images were not removed; tried again later");
+            self.tidy_later(&record.name);
         }
     }
 
@@ -273,7 +278,7 @@ impl Modules {
             slot.set_record(back);
         }
         self.log_unsaved(slot, stored);
-        self.drop_images(&old.name, &old.version).await;
+        self.drop_images(&old).await;
         if was_running && let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
         }

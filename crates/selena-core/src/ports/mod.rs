@@ -20,11 +20,12 @@ pub use listen::{ListenerHost, ServedListener};
 pub use outbound::{CallError, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest};
 pub use package::{PackageError, PackageReader, UnpackedPackage};
 pub use sandbox::{
-    Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, ExitCause, ImageCommand, ImageProgram,
-    ListedContainer, MODULE_UIDS, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
+    Command, ContainerExit, ContainerPurpose, ContainerSpec, EngineState, EngineUse, ExitCause, ImageCommand,
+    ImageProgram, ListedContainer, MODULE_UIDS, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
 };
 pub use seal::{SealError, Sealer};
 pub use store::{
-    Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
+    Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError,
+    TableBytes, Tx, Work,
 };
 pub use vault::{StoredSecret, Vault, VaultCounters, VaultError};

@@ -1,6 +1,7 @@
 //! The sandbox: containers and the way into their network namespaces.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     ops::RangeInclusive,
@@ -193,6 +194,17 @@ pub struct RunUsage {
     pub programs: Option<Vec<String>>,
 }
 
+/// What a module uses of the engine's disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineUse {
+    /// Its images, without what they share with the hub's own.
+    pub image_bytes: u64,
+    /// Its containers' logs and descriptions.
+    pub log_bytes: u64,
+    /// What is full of its data volume, if that is mounted.
+    pub data_used_bytes: Option<u64>,
+}
+
 /// What went wrong in the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -286,6 +298,9 @@ pub trait Sandbox: fmt::Debug + Send + Sync + 'static {
 
     /// What the run used and opened.
     fn usage(&self, run: &RunId) -> BoxFuture<'_, Result<RunUsage, SandboxError>>;
+
+    /// What each module uses of the engine's disk, by the module's name.
+    fn disk_use(&self) -> BoxFuture<'_, Result<BTreeMap<String, EngineUse>, SandboxError>>;
 
     /// The last bytes of a module's or trial's output, standard output and error interleaved, at most `max_bytes`.
     fn logs(

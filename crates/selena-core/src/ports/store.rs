@@ -1,6 +1,6 @@
 //! The store: rows that are durable once a write is answered.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use selena_types::{AuditRecord, Device, DeviceId, Event, EventType, ModuleName, StateAt, TokenHash};
@@ -89,6 +89,17 @@ pub struct EventPage {
     pub next_since_seq: i64,
 }
 
+/// What the tables hold that grow, in bytes of their texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableBytes {
+    /// The history of events.
+    pub events: u64,
+    /// The audit log.
+    pub audit: u64,
+    /// The histories of devices, by the name of the module they belong to; those of nobody under an empty name.
+    pub device_histories: BTreeMap<String, u64>,
+}
+
 /// Reading rows.
 pub trait Rows {
     /// All modules, by name.
@@ -120,6 +131,8 @@ pub trait Rows {
     fn setting(&self, key: &str) -> Result<Option<String>, StoreError>;
     /// The versions of a secret in the vault.
     fn vault_counters(&self, module: &ModuleName, provider: &str) -> Result<VaultCounters, StoreError>;
+    /// What the tables hold that grow, in bytes of their texts.
+    fn table_bytes(&self) -> Result<TableBytes, StoreError>;
     /// All sign-ins at providers, sealed: module, provider, session.
     fn oauth_sessions(&self) -> Result<Vec<(ModuleName, String, Vec<u8>)>, StoreError>;
 }

@@ -116,6 +116,18 @@ pub(super) const fn describe(operation: Operation) -> Described {
             "The devices of the machine that modules can be given, and those they wait for",
             &[(200, "Devices.", Some(Json("HostDevices")))],
         ),
+        Op::DiskUse => asks(
+            "Who uses the data directory's disk, the largest first; what is promised to modules, and what the hub keeps free",
+            &[(200, "Uses, in bytes.", Some(Json("DiskUse")))],
+        ),
+        Op::JobList => {
+            asks("Long pieces of work: those under way, and the last that ended", &[(200, "Jobs.", Some(Json("Jobs")))])
+        }
+        Op::JobCancel => asks(
+            "Cancel a job: it stops at its next step, and what it began is undone",
+            &[(202, "It is asked to stop.", Some(Json("Job")))],
+        )
+        .errors(&[(404, "There is no such job."), (409, "It has ended, or is past its commit point.")]),
         Op::AuditList => {
             asks("What was refused and changed, newest first", &[(200, "Records.", Some(Json("AuditRecords")))])
                 .query(&[LIMIT])

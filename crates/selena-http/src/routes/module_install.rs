@@ -24,8 +24,8 @@ pub(crate) async fn install(
     }
     let modules = context.api.modules()?;
     let respond_async = prefers_async(request.headers());
-    let order = InstallOrder { who: caller.subject().to_owned(), watched: !respond_async, allow_downgrade };
-    let uploaded = upload::receive(&modules, request).await?;
+    let order = InstallOrder { who: caller.subject().to_owned(), allow_downgrade };
+    let uploaded = upload::receive(&modules, caller.subject(), request).await?;
     let installing = modules.install(uploaded, order).await?;
     if respond_async {
         let answer = json!({ "name": installing.name, "status": ModuleState::Validating });

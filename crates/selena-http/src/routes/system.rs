@@ -55,3 +55,8 @@ pub(crate) async fn audit(State(context): State<Context>, parameters: Parameters
 pub(crate) async fn host_devices(State(context): State<Context>) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.host_devices()))
 }
+
+/// Who uses the disk, the largest first.
+pub(crate) async fn disk(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+    Ok(Json(context.api.modules()?.disk_use().await?))
+}

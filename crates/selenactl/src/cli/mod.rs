@@ -58,6 +58,13 @@ pub(crate) enum Command {
     Health,
     /// The devices of the machine that modules can be given, and which module has which.
     HostDevices,
+    /// Who uses the disk, the largest first.
+    Disk,
+    /// Long pieces of work: those under way, and the last that ended.
+    Jobs {
+        #[command(subcommand)]
+        command: Option<JobsCommand>,
+    },
     /// What was refused and changed, newest first.
     Audit {
         /// At most so many records.
@@ -74,6 +81,15 @@ pub(crate) enum Command {
     Completions {
         /// The shell.
         shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// Cancel a job: it stops at its next step, and what it began is undone.
+    Cancel {
+        /// The job's number.
+        id: u64,
     },
 }
 

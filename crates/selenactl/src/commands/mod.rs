@@ -4,9 +4,11 @@ mod author;
 mod config;
 mod consent;
 mod devices;
+mod disk;
 mod events;
 mod host_devices;
 mod install;
+mod jobs;
 mod modules;
 mod new;
 mod progress;
@@ -54,6 +56,8 @@ pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Info => system::show("/system/info", client, screen).await,
         Command::Health => system::show("/health", client, screen).await,
         Command::HostDevices => host_devices::list(client, screen).await,
+        Command::Disk => disk::show(client, screen).await,
+        Command::Jobs { command } => jobs::run(command, client, screen).await,
         Command::Audit { limit } => system::audit(limit, client, screen).await,
         Command::Api => system::api(screen),
         Command::Completions { shell } => system::completions(shell, screen),

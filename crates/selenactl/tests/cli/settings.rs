@@ -163,3 +163,53 @@ fn every_command_has_its_help() {
     }
     assert!(count > 25, "{count}");
 }
+
+#[tokio::test]
+async fn jobs_are_a_table_and_can_be_cancelled() {
+    let job = |id: u64, state: &str, module: Option<&str>| {
+        json!({ "id": id, "kind": "install", "module": module, "owner": "uid 0", "since": "2026-11-20T10:00:00Z",
+            "deadline": "2026-11-20T10:30:00Z", "progress": 40, "message": "it is \u{1b}[2J tried", "state": state,
+            "ended": null })
+    };
+    let jobs = json!({ "jobs": [job(3, "running", Some("lamp")), job(2, "waiting", None)] });
+    let refusal = json!({ "detail": "job 2 has ended", "code": "job_not_cancellable" });
+    let hub = Hub::start([
+        answer("GET /jobs", 200, jobs),
+        answer("DELETE /jobs/3", 202, job(3, "cancelling", Some("lamp"))),
+        answer("DELETE /jobs/2", 409, refusal),
+    ]);
+    assert_eq!(
+        hub.ctl(&["jobs"]).await.out,
+        "ID  STATE    DONE  KIND     MODULE  FOR    SINCE                    DEADLINE                 WHAT\n\
+         3   running  40%   install  lamp    uid 0  2026-11-20 10:00:00 UTC  2026-11-20 10:30:00 UTC  it is \\u{1b}[2J tried\n\
+         2   waiting  40%   install  -       uid 0  2026-11-20 10:00:00 UTC  2026-11-20 10:30:00 UTC  it is \\u{1b}[2J tried\n"
+    );
+    assert_eq!(hub.ctl(&["jobs", "cancel", "3"]).await.out, "job 3, install of lamp: it stops at its next step\n");
+    let late = hub.ctl(&["jobs", "cancel", "2"]).await;
+    assert_eq!(late.code, Some(1));
+    assert!(late.err.contains("job 2 has ended"), "{}", late.err);
+    hub.asked();
+}
+
+#[tokio::test]
+async fn the_disk_is_shown_with_who_uses_it() {
+    let disk = json!({ "total_bytes": 1 << 30, "free_bytes": 10 << 20, "promised_bytes": 0, "kept_free_bytes": 5 << 20,
+        "engine": null, "uses": [
+            { "owner": "module", "name": "hoarder", "bytes": 70 << 20, "parts": { "logs": 6 << 20, "data_volume": 64 << 20 },
+                "data_used_bytes": 60 << 20 },
+            { "owner": "hub", "name": "database", "bytes": 4096, "parts": { "rest": 4096 } },
+        ] });
+    let hub = Hub::start([answer("GET /system/disk", 200, disk)]);
+    assert_eq!(
+        hub.ctl(&["disk"]).await.out,
+        "SIZE      OF      NAME      DATA USED  PARTS\n\
+         70.0 MiB  module  hoarder   60.0 MiB   data volume 64.0 MiB, logs 6.0 MiB\n\
+         4.0 KiB   hub     database  -          rest 4.0 KiB\n\
+         \n\
+         10.0 MiB    free\n\
+         0 B         of it promised to modules that have not taken it\n\
+         5.0 MiB     of it kept for the hub\n\
+         1024.0 MiB  the whole disk\n"
+    );
+    hub.asked();
+}

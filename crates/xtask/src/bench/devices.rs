@@ -1,6 +1,6 @@
 //! `GET /devices` beside a bare server that answers the same bytes from memory.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use super::{
     http::Connection,
     hub::{Hub, TOKEN},
     load::{CLIENTS, Client, Slices, drive, drive_hub},
-    numbers::per_second,
+    numbers::{Percentiles, per_second},
     ready, seed,
     table::Row,
 };
@@ -88,6 +88,15 @@ async fn readers(port: u16, expected: &Bytes) -> anyhow::Result<Vec<Reader>> {
         readers.push(Reader { connection: Connection::open(port).await?, expected: expected.clone() });
     }
     Ok(readers)
+}
+
+/// One client that asks again and again, for about this long.
+pub(super) async fn one_client(hub: &Hub, span: Duration) -> anyhow::Result<Percentiles> {
+    let expected = bytes(hub).await?;
+    let mut client = [Reader { connection: hub.connect().await?, expected }];
+    let mut slices = Slices::default();
+    slices.add(drive(&mut client, span).await?);
+    Ok(slices.percentiles())
 }
 
 /// The row.

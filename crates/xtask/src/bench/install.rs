@@ -74,7 +74,7 @@ fn package(module: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(zip.file("rest", &rest).file("module", &bytes).mode(0o100_755).build())
 }
 
-async fn install(hub: &Hub, package: &[u8]) -> anyhow::Result<()> {
+pub(super) async fn install(hub: &Hub, package: &[u8]) -> anyhow::Result<()> {
     let mut connection = hub.connect().await?;
     let (status, body) = connection.upload("/api/v1/modules/install", TOKEN, package).await?;
     let answer: Value = serde_json::from_slice(body).context("the answer is no JSON")?;

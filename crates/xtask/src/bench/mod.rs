@@ -24,6 +24,7 @@ mod machine;
 mod memory;
 mod mosquitto;
 mod mqtt;
+mod neighbours;
 mod numbers;
 mod packages;
 mod patch;
@@ -87,6 +88,10 @@ enum Part {
     Packages,
     /// A module from its upload to its start; needs root and Docker.
     Install,
+    /// Fifty modules that run; needs root and Docker.
+    Crowd,
+    /// A module that takes all it may; needs root and Docker.
+    Spin,
     /// The integrity agent: hashing, and idle memory.
     Integrity,
 }

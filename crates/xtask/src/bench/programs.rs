@@ -40,7 +40,7 @@ fn build_static(root: &Path, package: &str, profile: &str) -> anyhow::Result<Pat
 
 /// Builds what runs in containers, if the part that needs it was asked for.
 pub(super) fn in_container(root: &Path, options: &Options) -> anyhow::Result<Option<InContainer>> {
-    if !options.wants(Part::Install) {
+    if ![Part::Install, Part::Crowd, Part::Spin].iter().any(|part| options.wants(*part)) {
         return Ok(None);
     }
     let init = build_static(root, "selena-init", "init")?;

@@ -15,7 +15,7 @@ use super::{
     hub::{Hub, own_program},
     install, integrity,
     machine::Machine,
-    memory, packages, patch,
+    memory, neighbours, packages, patch,
     programs::InContainer,
     ready,
     table::{Row, Table},
@@ -137,10 +137,21 @@ impl Bench<'_> {
             let program = own_program(self.program, self.dir, "selenad-packages")?;
             rows.extend(packages::rows(&program, self.dir, self.pace).await?);
         }
-        if let Some(inside) = self.inside {
+        let Some(inside) = self.inside else { return Ok(rows) };
+        if self.options.wants(Part::Install) {
             self.tell("installing a module");
             let program = own_program(self.program, self.dir, "selenad-install")?;
             rows.push(install::row(&program, self.dir, inside, self.pace).await?);
+        }
+        if self.options.wants(Part::Crowd) {
+            self.tell("fifty modules");
+            let program = own_program(self.program, self.dir, "selenad-crowd")?;
+            rows.extend(neighbours::crowd_rows(&program, self.dir, inside, self.pace).await?);
+        }
+        if self.options.wants(Part::Spin) {
+            self.tell("a module at all its limits");
+            let program = own_program(self.program, self.dir, "selenad-spin")?;
+            rows.extend(neighbours::spin_rows(&program, self.dir, inside, self.pace).await?);
         }
         Ok(rows)
     }

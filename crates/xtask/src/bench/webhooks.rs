@@ -125,20 +125,26 @@ pub(super) async fn refill(progress: &mut Control, permits: &Semaphore) -> anyho
     }
 }
 
-/// One event after the other, each awaited, and the round trip of the signed ping-pong.
-pub(super) async fn latency_row(hub: &Hub, dir: &Path, pace: Pace) -> anyhow::Result<Row> {
+/// One event after the other, each awaited.
+pub(super) async fn latency(hub: &Hub, events: u64) -> anyhow::Result<Percentiles> {
     let subscribers = Subscribers::start(hub, 1).await?;
     let mut control = subscribers.control().await?;
     let mut connection = hub.connect().await?;
-    for event in 1..=pace.events {
+    for event in 1..=events {
         publish(&mut connection).await?;
         control.reached(event).await?;
     }
     let report = control.report().await?;
-    report.check(pace.events)?;
-    let (ours, pings) = (report.latency, pings(1, pace.slice).await?);
-    let sync_ms = 1e3 / Syncer::new(dir)?.rate(pace.slice / 4)?;
+    report.check(events)?;
     subscribers.end(hub).await?;
+    Ok(report.latency)
+}
+
+/// One event after the other, and the round trip of the signed ping-pong.
+pub(super) async fn latency_row(hub: &Hub, dir: &Path, pace: Pace) -> anyhow::Result<Row> {
+    let ours = latency(hub, pace.events).await?;
+    let pings = pings(1, pace.slice).await?;
+    let sync_ms = 1e3 / Syncer::new(dir)?.rate(pace.slice / 4)?;
     Ok(Row {
         what: "publish sent → webhook received, one after the other".to_owned(),
         ours: ours.to_string(),

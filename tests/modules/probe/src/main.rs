@@ -6,6 +6,7 @@ mod acts;
 mod attempts;
 mod core_client;
 mod device;
+mod exhaust;
 mod server;
 mod syscall;
 mod trouble;
@@ -40,6 +41,9 @@ fn serve(start: &Value) -> Result<(), Box<dyn std::error::Error>> {
     let port: u16 = env::var("SELENA_MODULE_PORT")?.parse()?;
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     let server = thread::spawn(move || Server::default().run(&listener));
+    if start["do"] == "exhaust" {
+        exhaust::all(start);
+    }
     if let Some(patterns) = start.get("subscribe") {
         core_client::subscribe(port, patterns)?;
     }

@@ -26,8 +26,9 @@ pub(crate) fn before_serving(start: &Value) -> Option<u8> {
             println!("the probe has its device");
             Some(5)
         }
+        Some("deaf_with_data") if !Path::new(NOTES).exists() => None,
         Some("deaf_with_device") if !Path::new(start["path"].as_str().unwrap_or_default()).exists() => None,
-        Some("deaf" | "deaf_with_device") => loop {
+        Some("deaf" | "deaf_with_device" | "deaf_with_data") => loop {
             thread::park();
         },
         _ => None,
@@ -42,6 +43,7 @@ pub(crate) fn make(act: &str, arguments: &Value) {
         "allocate" => allocate(),
         "fork" => fork(),
         "spin" => spin(),
+        "print" => print(arguments["bytes"].as_u64().unwrap_or(0)),
         _ => {}
     }
 }
@@ -58,6 +60,13 @@ fn allocate() {
 fn fork() {
     let Ok(program) = env::current_exe() else { return };
     while process::Command::new(&program).env(IDLE, "1").spawn().is_ok() {}
+}
+
+/// So many bytes of output, in lines.
+fn print(bytes: u64) {
+    for _ in 0..bytes / 100 {
+        println!("{}", "x".repeat(99));
+    }
 }
 
 fn spin() {
