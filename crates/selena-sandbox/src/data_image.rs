@@ -52,7 +52,7 @@ fn file_system_bytes(image: &File) -> io::Result<u64> {
 }
 
 /// Opens an image that is there. A link, or a device in its place, is refused: root writes to what this returns.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("the data image is no regular file")) }

@@ -11,6 +11,7 @@ mod sandbox;
 mod seal;
 mod store;
 mod vault;
+mod volumes;
 
 pub use dial::{Dial, DialError, DialTarget};
 pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
@@ -28,3 +29,4 @@ pub use store::{
     Commit, CommitObserver, DeviceChange, Done, EventPage, EventQuery, Job, ReadJob, Rows, Store, StoreError, Tx, Work,
 };
 pub use vault::{StoredSecret, Vault, VaultCounters, VaultError};
+pub use volumes::{DataVolumes, VolumeError};

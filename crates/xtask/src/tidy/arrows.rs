@@ -37,8 +37,13 @@ const RULES: &[Rule] = &[
         "hub and command line check the same signatures, and neither is carried into the other",
     ),
     rule(
+        "selena-backup",
+        Only(&["selena-types"]),
+        "what reads backups of strangers gives out bytes and must not reach anything else",
+    ),
+    rule(
         "selena-core",
-        Only(&["selena-killpoints", "selena-signature", "selena-types"]),
+        Only(&["selena-backup", "selena-killpoints", "selena-signature", "selena-types"]),
         "the core decides; what it needs of the world it declares as ports",
     ),
     rule(
