@@ -21,5 +21,6 @@ pub use answers::ModuleAnswer;
 pub use fake_hub::FakeHub;
 pub use loopback::LoopbackSandbox;
 pub use process::ModuleProcess;
+pub use refusing::no_backups;
 pub use selena_types::{Device, DeviceId, DeviceKind, Event};
 pub use tap::SeenRequest;

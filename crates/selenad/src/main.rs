@@ -1,6 +1,7 @@
 //! The hub's core daemon: wiring only. It loads its settings, opens the store, binds its doors, runs, and drains.
 
 mod adapters;
+mod again;
 mod arguments;
 mod doors;
 mod hub;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use arguments::Arguments;
 use clap::Parser;
+use hub::Ended;
 use places::Places;
 use selena_runtime::{exit, exit::Exit, journal, release, settings};
 
@@ -64,5 +66,8 @@ fn run(places: Places) -> anyhow::Result<()> {
     let outcome = runtime.block_on(hub::run(places));
     // Work that still blocks, such as a copy, does not hold up the end.
     runtime.shutdown_background();
-    outcome
+    match outcome? {
+        Ended::Told => Ok(()),
+        Ended::Again(again) => match again.start()? {},
+    }
 }

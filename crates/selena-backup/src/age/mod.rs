@@ -5,8 +5,8 @@
 //! is the format alone, over the same crates that seal the hub's other secrets. Its vectors are in `tests/testkit`.
 
 mod header;
-mod keys;
 mod kdf;
+mod keys;
 mod payload;
 mod scrypt;
 mod stanza;

@@ -8,7 +8,7 @@ use super::{ModuleRecord, Modules, slot::Slot, staging::Staged};
 use crate::ApiError;
 
 /// First user id of modules; each module has one of its own.
-const FIRST_UID: u32 = 400_000;
+pub(super) const FIRST_UID: u32 = 400_000;
 
 /// What one install has taken.
 #[derive(Clone, Debug)]
@@ -55,10 +55,7 @@ impl Modules {
         check_port_in(&claims, &self.all_slots(), &name, port)?;
         let under_way = claims.iter().flat_map(|(other, taken)| taken.devices.iter().map(move |path| (other, path)));
         self.check_devices(&name, &manifest.devices, under_way)?;
-        let used = |uid: &u32| {
-            records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid)
-        };
-        let free = (FIRST_UID..).find(|uid| !used(uid)).expect("there are fewer modules than numbers");
+        let free = free_uid(&records, &claims);
         let uid = existing.as_ref().map_or(free, |slot| slot.record().uid);
         claims.insert(name.clone(), Taken { uid, port, devices: manifest.devices.clone() });
         Ok((Claim { modules: self.clone(), name, uid }, existing))
@@ -90,6 +87,17 @@ impl Modules {
         Ok(Some(Claim { modules: self.clone(), name, uid: version.uid }))
     }
 
+    /// Takes for a module that is restored what it needs, and gives it the user id it has here.
+    pub(super) fn claim_restored(self: &Arc<Self>, record: &mut ModuleRecord) -> Result<Claim, ApiError> {
+        let installed = self.slot(&record.name).ok().map(|slot| slot.record());
+        {
+            let claims = self.claims.lock().expect("nothing panics while it holds the claims");
+            record.uid = installed.map_or_else(|| free_uid(&self.records(), &claims), |record| record.uid);
+        }
+        let claim = self.claim_again(record, false)?;
+        claim.ok_or(ApiError::NotFound("claim"))
+    }
+
     /// Holds a name, unless an install does, which tidies up behind itself.
     pub(super) fn claim_name(self: &Arc<Self>, name: &ModuleName) -> Option<Claim> {
         let mut claims = self.claims.lock().expect("nothing panics while it holds the claims");
@@ -106,6 +114,13 @@ impl Modules {
     pub(super) fn is_claimed(&self, name: &ModuleName) -> bool {
         self.claims.lock().expect("nothing panics while it holds the claims").contains_key(name)
     }
+}
+
+/// A user id that no module has and no install has taken.
+fn free_uid(records: &[ModuleRecord], claims: &Claims) -> u32 {
+    let used =
+        |uid: &u32| records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid);
+    (FIRST_UID..).find(|uid| !used(uid)).expect("there are fewer modules than numbers")
 }
 
 /// A port is taken by a module, by an install under way, by an update that waits for a person, and by the version

@@ -4,6 +4,7 @@
 //! to one module and never holds up another one.
 
 mod aside;
+mod backup;
 mod claims;
 mod command;
 mod config;
@@ -55,6 +56,10 @@ use crate::{
     transact::{read, write},
 };
 
+pub use backup::{
+    BackupParts, BackupProgress, BackupRequest, BackupStatus, BackupStream, BackupTask, Identity, Intake, IntakeMode,
+    Key, KeyError, Lock, Recipient, Restored, finish_hub_restore,
+};
 pub use install::{Installed, Installing};
 pub use progress::Progress;
 pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
@@ -62,6 +67,7 @@ pub(crate) use rights::provider_rights;
 pub use score::ScorePoint;
 pub use staging::Upload;
 
+use backup::Jobs;
 use claims::Claims;
 use exits::Exits;
 use host_devices::DeviceHolds;
@@ -109,6 +115,8 @@ pub struct ModulesParts {
     pub sealer: Arc<dyn Sealer>,
     /// Stores of trials.
     pub memory_store: MemoryStore,
+    /// Copies of the database, the data of modules, and their tokens.
+    pub backup: BackupParts,
     /// What the operator decides.
     pub config: ModulesConfig,
 }
@@ -131,6 +139,10 @@ pub struct Modules {
     /// Held while what runs is compared with what is stored.
     reconciling: tokio::sync::Mutex<()>,
     progress: Progresses,
+    /// Backups and restores.
+    jobs: Arc<Jobs>,
+    /// Cancelled when the hub has to start anew.
+    restart: CancellationToken,
     exits: Exits,
     device_holds: Arc<DeviceHolds>,
     starts: Semaphore,
@@ -145,18 +157,17 @@ impl Modules {
     /// # Errors
     /// If the store or the data directory cannot be read.
     pub async fn load(parts: ModulesParts) -> Result<Arc<Self>, ApiError> {
-        let records = read(parts.api.store(), |rows| rows.modules()).await?;
-        let slots = records.into_iter().map(at_start).map(|record| (record.name.clone(), Arc::new(Slot::new(record))));
-        let slots = slots.collect();
         let publishers = Publishers::load(parts.api.clone()).await?;
         let modules = Arc::new(Self {
             parts,
             publishers,
-            slots: Mutex::new(slots),
+            slots: Mutex::default(),
             claims: Mutex::default(),
             untidy: Mutex::default(),
             reconciling: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
+            jobs: Arc::default(),
+            restart: CancellationToken::new(),
             exits: Exits::default(),
             device_holds: Arc::default(),
             starts: Semaphore::new(STARTS_AT_ONCE),
@@ -164,6 +175,10 @@ impl Modules {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        modules.finish_restores().await?;
+        let records = read(modules.parts.api.store(), |rows| rows.modules()).await?;
+        let slots = records.into_iter().map(at_start).map(|record| (record.name.clone(), Arc::new(Slot::new(record))));
+        modules.slots.lock().expect("nobody else has it yet").extend(slots);
         modules.parts.api.set_modules(&modules);
         for record in modules.records() {
             if let Some(token) = record.token {
@@ -172,7 +187,9 @@ impl Modules {
         }
         let tried = modules.recover_files().await?;
         let installed = modules.records().into_iter().map(|record| record.name);
-        modules.untidy.lock().expect("nobody else has it yet").extend(tried.into_iter().chain(installed));
+        let before = modules.before_restore().await?;
+        let untidy = tried.into_iter().chain(installed).chain(before);
+        modules.untidy.lock().expect("nobody else has it yet").extend(untidy);
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
             slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));

@@ -5,8 +5,12 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use selena_types::{ModuleName, ModuleState, RuntimeMode};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{ModuleRecord, Modules, disk::DiskWatch, schedule::Agenda, slot::Slot};
-use crate::ports::{ContainerExit, EngineState, ExitCause, ListedContainer, RunId, SandboxError};
+use super::{ModuleRecord, Modules, backup::TIDY, disk::DiskWatch, schedule::Agenda, slot::Slot};
+use crate::{
+    ApiError,
+    ports::{ContainerExit, EngineState, ExitCause, ListedContainer, RunId, SandboxError},
+    transact::{read, write},
+};
 
 /// How often it is done when nothing happens.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -116,6 +120,28 @@ impl Modules {
                 tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "tried again later");
                 self.untidy.lock().expect("nothing panics while it holds the names").insert(name);
             }
+        }
+        if self.untidy.lock().expect("nothing panics while it holds the names").is_empty() {
+            self.forget_before_restore().await;
+        }
+    }
+
+    /// The modules that were there before a whole hub was restored, as long as the engine may hold something of them.
+    pub(super) async fn before_restore(&self) -> Result<Vec<ModuleName>, ApiError> {
+        let text = read(self.parts.api.store(), |rows| rows.setting(TIDY)).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    }
+
+    async fn forget_before_restore(&self) {
+        match self.before_restore().await {
+            Ok(names) if names.is_empty() => {}
+            Ok(_) => {
+                let forgotten = write(self.parts.api.store(), |tx| Ok(tx.put_setting(TIDY, "[]")?)).await;
+                if let Err(error) = forgotten {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "tried again at the next start");
+                }
+            }
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "tried again at the next start"),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::ApiError;
 /// Marks a data directory as a hub's own, so that nothing of anybody else is ever touched.
 const MARKER: &str = ".selena-hub";
 /// The directories the hub makes, and wipes or tidies at its start.
-const OWN: [&str; 6] = ["staging", "modules", "volumes", "aside", "previous", "pending"];
+const OWN: [&str; 7] = ["staging", "modules", "volumes", "aside", "previous", "pending", "restoring"];
 
 impl Modules {
     /// Makes the directories, undoes updates that were cut, and wipes uploads.

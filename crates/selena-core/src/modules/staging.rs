@@ -45,6 +45,10 @@ impl Upload {
         self.dir.join("package.zip")
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn package_dir(&self) -> PathBuf {
         self.dir.join("package")
     }
