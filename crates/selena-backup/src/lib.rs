@@ -18,6 +18,7 @@ pub use index::{Index, IndexedModule, Scope, VolumeSize};
 pub use part::Part;
 pub use read::{ArchiveReader, PartVisitor};
 pub use secrets::{KeptSecrets, KeptToken};
+pub use semver::Version;
 
 /// Newest form of the archive that is read, and the one that is written.
 pub const FORMAT: u32 = 1;

@@ -33,6 +33,13 @@ impl fmt::Debug for Recipient {
     }
 }
 
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hrp = Hrp::parse(RECIPIENT).map_err(|_| fmt::Error)?;
+        f.write_str(&bech32::encode::<Bech32>(hrp, self.0.as_bytes()).map_err(|_| fmt::Error)?)
+    }
+}
+
 impl FromStr for Recipient {
     type Err = KeyError;
 

@@ -100,7 +100,11 @@ const RULES: &[Rule] = &[
     ),
     rule(FORGE, Only(&[]), "what forges packages must not know how they are read"),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
-    rule("selena-tests", Only(&[FORGE]), "black-box tests go through the public doors"),
+    rule(
+        "selena-tests",
+        Only(&[FORGE, "selena-backup"]),
+        "black-box tests go through the public doors; what strangers can make, they make with the format's own crate",
+    ),
     rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),
     rule(TESTKIT, Any, ""),
     rule("xtask", Any, ""),
