@@ -1,4 +1,5 @@
-//! W01–W03: the hub is killed before and after every change that an install, an update, a rollback and a removal make,
+//! W01–W03, W11: the hub is killed before and after every change that an install, an update, a rollback, a removal, and a
+//! restore from a backup make,
 //! and is afterwards in the old or in the new state, with nothing left over.
 //!
 //! The points are counted by the hub itself (`selena-killpoints`); each run kills at the next one, until the transaction
@@ -12,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use selena_tests::{Engine, Hub, Package, http::Request, wait};
+use selena_backup::age::Identity;
+use selena_tests::{Desk, Engine, Hub, Package, http::Request, wait};
 use serde_json::json;
 
 const NAME: &str = "survivor";
@@ -64,7 +66,7 @@ fn is_whole(hub: &Hub) -> bool {
     let engine = Engine::default();
     installed(hub).is_some()
         && hub.status(NAME) == "RUNNING"
-        && ["aside", "pending", "staging"].iter().all(|dir| entries(hub, dir).is_empty())
+        && ["aside", "pending", "staging", "restoring", "restore"].iter().all(|dir| entries(hub, dir).is_empty())
         && entries(hub, "modules") == [NAME]
         && engine.containers(hub.prefix()).len() == 1
         && engine.images(hub.prefix()).len() == 1
@@ -197,4 +199,78 @@ fn w03_a_removal_is_total_or_never_was() {
             assert!(is_gone(hub), "killed at {last}");
         }
     });
+}
+
+/// A private key of age-keygen that opens nothing of worth.
+const IDENTITY: &str = "AGE-SECRET-KEY-1EGTZVFFV20835NWYV6270LXYVK2VKNX2MMDKWYKLMGR48UAWX40Q2P2LM0";
+
+/// A backup of the hub, or of its module, with notes that say so.
+fn backup(hub: &Hub, more: &[&str]) -> Vec<u8> {
+    write_notes(hub, "as it was");
+    let desk = Desk::default();
+    let recipient = IDENTITY.parse::<Identity>().expect("an identity").recipient().to_string();
+    let arguments = [&["backup", "create", "--recipient", &recipient, "-o", "b.age"], more].concat();
+    let _made = desk.ctl(hub, &arguments).done();
+    fs::read(desk.path().join("b.age")).expect("it was made")
+}
+
+fn write_notes(hub: &Hub, text: &str) {
+    let module = hub.hears_again(NAME, SECS.as_secs());
+    module.act(&json!({ "act": "write", "path": "/data/notes", "text": text }));
+}
+
+fn restore(hub: &Hub, file: &[u8]) -> Option<u16> {
+    let mut body = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"identity\"\r\n\r\n{IDENTITY}\r\n\
+         --b\r\nContent-Disposition: form-data; name=\"backup\"; filename=\"b\"\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend_from_slice(file);
+    body.extend_from_slice(b"\r\n--b--\r\n");
+    ask_admin(hub, &Request::new("POST", "/restore?replace=true").body("multipart/form-data; boundary=b", body))
+}
+
+fn ask_admin(hub: &Hub, request: &Request) -> Option<u16> {
+    hub.admin().try_send(request).ok().map(|answer| answer.status)
+}
+
+/// The notes are those of before or those of the backup, whole.
+fn has_either(hub: &Hub, last: &str) {
+    let notes = hub.hears_again(NAME, SECS.as_secs()).act(&json!({ "act": "read", "path": "/data/notes" }));
+    assert!(notes["done"] == "newer" || notes["done"] == "as it was", "killed at {last}: {notes}");
+    write_notes(hub, "newer");
+}
+
+#[test]
+fn w11_a_restored_module_is_the_one_of_before_or_the_one_of_the_backup() {
+    let mut hub = Hub::unlimited();
+    let _module = hub.install(&package(0));
+    let file = backup(&hub, &["--module", NAME]);
+    write_notes(&hub, "newer");
+    at_each_point("W11 module", &mut hub, |hub| restore(hub, &file), has_either);
+}
+
+/// Whether the process is gone, though nobody has waited for it.
+fn is_dead(hub: &Hub) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", hub.pid())).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z') || rest.is_empty())
+}
+
+#[test]
+fn w11_a_restored_hub_is_the_one_of_before_or_the_one_of_the_backup() {
+    let mut hub = Hub::unlimited();
+    let _module = hub.install(&package(0));
+    let file = backup(&hub, &[]);
+    write_notes(&hub, "newer");
+    let act = |hub: &Hub| {
+        let before = hub.module(NAME).container;
+        let status = restore(hub, &file);
+        // It starts itself again, and may die of that too.
+        wait::until("the hub runs with what was restored, or is dead", SECS.as_secs(), || {
+            let anew = || hub.try_module(NAME).is_some_and(|module| module.container != before);
+            is_dead(hub) || (status == Some(202) && anew() && is_whole(hub))
+        });
+        status
+    };
+    at_each_point("W11 hub", &mut hub, act, has_either);
 }

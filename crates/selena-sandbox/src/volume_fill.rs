@@ -17,7 +17,7 @@ use nix::{
         stat::{Mode, fchmod, futimens, mkdirat},
         time::TimeSpec,
     },
-    unistd::{Gid, Uid, fchown, fchownat, symlinkat},
+    unistd::{Gid, Uid, fchown, fchownat, symlinkat, syncfs},
 };
 use tar::{Archive, Entry, EntryType};
 
@@ -28,7 +28,7 @@ const MOST_BYTES: u64 = 64 << 30;
 /// Longest run of zeros that is looked for: a block of the volume.
 const BLOCK: usize = 4096;
 
-/// Puts the files of a tar below `root`.
+/// Puts the files of a tar below `root`; durable when it returns.
 pub(crate) fn fill(root: &OwnedFd, owner: u32, from: impl Read) -> io::Result<()> {
     let mut archive = Archive::new(TarGuard::new(from));
     let volume = Volume { root, owner: (Uid::from_raw(owner), Gid::from_raw(owner)) };
@@ -41,7 +41,8 @@ pub(crate) fn fill(root: &OwnedFd, owner: u32, from: impl Read) -> io::Result<()
         }
         volume.take(&mut entry)?;
     }
-    Ok(())
+    // Opened anew: the descriptor of a mount only names a place.
+    Ok(syncfs(&volume.directory(Path::new(""))?)?)
 }
 
 struct Volume<'a> {

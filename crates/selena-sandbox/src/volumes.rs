@@ -59,8 +59,7 @@ impl Shared {
         .await?;
         let mount = self.mount(image, false).await?;
         let done = tokio::task::spawn_blocking(move || {
-            volume_fill::fill(mount.root(), owner, BufReader::with_capacity(256 * 1024, File::from(from)))?;
-            rustix::fs::syncfs(mount.root()).map_err(io::Error::from)
+            volume_fill::fill(mount.root(), owner, BufReader::with_capacity(256 * 1024, File::from(from)))
         });
         let done = done.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
         done.map_err(|error| about_filling(error, mib))?;

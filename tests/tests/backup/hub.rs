@@ -16,6 +16,15 @@ use super::{NOTES, backup, desk, restore};
 /// A module with nothing but the Python base.
 const MAIN: &[u8] = include_bytes!("../../modules/python/main.py");
 
+/// Ends the writer also if the test fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn acts(hub: &Hub, act: &Value) -> Option<Value> {
     let module = hub.try_module("keeper")?;
     let answer = module.probe().try_send(&Request::new("POST", "/act").json(act)).ok()?;
@@ -56,10 +65,10 @@ fn a_whole_hub_comes_back_on_a_fresh_one_with_what_was_written_while_it_was_copi
     let (end, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (before, file) = thread::scope(|scope| {
         scope.spawn(|| write_on(&old, &end, &written));
+        let _ends = Ends(&end);
         wait::until("it writes", 20, || written.load(Ordering::SeqCst) > 0);
         let before = written.load(Ordering::SeqCst);
         let file = backup(&desk, &old, "hub.age", &[]);
-        end.store(true, Ordering::SeqCst);
         (before, file)
     });
     let after = written.load(Ordering::SeqCst);

@@ -107,6 +107,12 @@ impl Job {
         self.set(BackupStatus::Running, message.into(), u8::try_from(percent.min(100)).unwrap_or(100));
     }
 
+    /// Tells something, as far as it was told to be before.
+    pub(super) fn note(&self, message: String) {
+        let progress = self.jobs.progress.borrow().as_ref().map_or(0, |told| told.progress);
+        self.set(BackupStatus::Running, message, progress);
+    }
+
     /// Refuses to go on if it was cancelled.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         if self.cancel.is_cancelled() { Err(cancelled()) } else { Ok(()) }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use selena_backup::Scope;
-use selena_types::ModuleName;
+use selena_types::{ModuleName, ModuleState};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -67,9 +67,12 @@ impl Modules {
             self.finish_module_restore(name).await?;
         }
         blocking(move || move_durably(&from, &plan)).await?;
-        self.finish_module_restore(name).await?;
-        if let Some(oauth) = self.parts.api.oauth() {
-            oauth.look_again(name).await?;
+        if let Err(error) = self.finish_planned(name).await {
+            // It is decided, and not done: nothing of it is started before the next start of the hub has finished it.
+            let why = format!("its restore is finished when the hub starts next: {error}");
+            let waits = ModuleRecord { state: ModuleState::Error, error: Some(why), wanted: false, ..slot.record() };
+            slot.set_record(waits);
+            return Err(error);
         }
         slot.set_record(record.clone());
         self.slots.lock().expect("nothing panics while it holds the slots").insert(name.clone(), slot.clone());
@@ -77,6 +80,14 @@ impl Modules {
             staged.notes.entry(name.clone()).or_default().push(why);
         }
         Ok(Restored { status: "RESTORED", about: staged.about() })
+    }
+
+    async fn finish_planned(&self, name: &ModuleName) -> Result<(), ApiError> {
+        self.finish_module_restore(name).await?;
+        match self.parts.api.oauth() {
+            Some(oauth) => oauth.look_again(name).await,
+            None => Ok(()),
+        }
     }
 
     /// Ends what runs of the module. Nothing of it is changed yet: a start brings it back.

@@ -52,12 +52,16 @@ impl Modules {
             self.restart_after_spool(&slot, &mut live).await;
             let secs = at.elapsed().as_secs_f64();
             tracing::info!(module = %copied.name, secs, "the module was stopped for its backup");
-            job.tell(format!("{}: was stopped for {secs:.1} s", copied.name), 0);
+            job.note(format!("{}: was stopped for {secs:.1} s", copied.name));
         }
         spooled
     }
 
     async fn restart_after_spool(self: &Arc<Self>, slot: &Arc<super::super::slot::Slot>, live: &mut Live) {
+        if self.shutdown.is_cancelled() {
+            // The next start of the hub starts it.
+            return;
+        }
         live.start_reason = Some("it was backed up".to_owned());
         if let Err(error) = self.start_quietly(slot, live).await {
             self.after_failed_start(slot, live, &error).await;
@@ -115,7 +119,8 @@ impl Modules {
 fn is_same(copied: &ModuleRecord, now: &ModuleRecord) -> bool {
     let key = |record: &ModuleRecord| {
         let previous = record.previous.as_ref().map(|previous| previous.manifest.clone());
-        (record.manifest.clone(), record.signed_by.clone(), record.installed_at, previous)
+        // The store keeps microseconds.
+        (record.manifest.clone(), record.signed_by.clone(), record.installed_at.as_microsecond(), previous)
     };
     key(copied) == key(now)
 }
