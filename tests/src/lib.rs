@@ -2,7 +2,7 @@
 //!
 //! Every test has a hub of its own, with its own data and its own prefix in Docker, and leaves nothing behind.
 //! A test that cannot run, without root or without Docker, fails and says so; none is skipped.
-//! It knows the protocol and nothing of the hub's crates.
+//! It knows the protocol and nothing of the hub's crates, but for the one that describes the format of backups.
 
 pub mod agent;
 pub mod desk;
@@ -23,6 +23,7 @@ pub mod package;
 mod processes;
 mod programs;
 pub mod receiver;
+pub mod restores;
 pub mod search;
 pub mod signature;
 pub mod stalling_engine;

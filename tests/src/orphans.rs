@@ -180,6 +180,8 @@ fn files(data: &Path, known: &[Known]) -> Vec<String> {
     let places = [
         ("staging", BTreeSet::new(), false),
         ("aside", BTreeSet::new(), false),
+        ("restore", BTreeSet::new(), false),
+        ("restoring", BTreeSet::new(), false),
         ("lost", BTreeSet::new(), false),
         ("modules", names(all, ""), true),
         ("volumes", names(all, ".ext4"), false),

@@ -3,7 +3,7 @@
 //!
 //! The points are counted by the hub itself (`selena-killpoints`); what was reached is printed.
 
-use selena_tests::{Hub, transactions, walk::Core};
+use selena_tests::{Hub, restores, transactions, walk::Core};
 
 #[test]
 fn w01_an_install_is_whole_or_never_was() {
@@ -63,4 +63,14 @@ fn r05_a_crashed_module_comes_back_whenever_the_hub_dies_meanwhile() {
 #[test]
 fn w11_a_setting_has_its_old_or_its_new_value() {
     transactions::config_change(&mut Hub::unlimited(), &mut Core, 10);
+}
+
+#[test]
+fn w11_a_restored_module_is_the_one_of_before_or_the_one_of_the_backup() {
+    restores::module(&mut Hub::unlimited(), &mut Core, 12);
+}
+
+#[test]
+fn w11_a_restored_hub_is_the_one_of_before_or_the_one_of_the_backup() {
+    restores::whole_hub(&mut Hub::unlimited(), &mut Core, 12);
 }

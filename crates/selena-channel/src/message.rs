@@ -15,18 +15,53 @@ pub(crate) enum ToSandbox {
 #[derive(Clone, Debug, PartialEq, SchemaRead, SchemaWrite)]
 pub(crate) enum Call {
     Start(Spec),
-    Stop { run: String, grace_ms: u64 },
-    ReleaseData { module: String, image: String },
-    CopyData { module: String, from: String, to: String },
-    Remove { run: String },
-    Purge { module: String },
-    PruneImages { module: String, keep: Vec<String> },
+    Stop {
+        run: String,
+        grace_ms: u64,
+    },
+    ReleaseData {
+        module: String,
+        image: String,
+    },
+    CopyData {
+        module: String,
+        from: String,
+        to: String,
+    },
+    Remove {
+        run: String,
+    },
+    Purge {
+        module: String,
+    },
+    PruneImages {
+        module: String,
+        keep: Vec<String>,
+    },
     List,
-    Socket { run: String },
-    Usage { run: String },
-    Logs { module: String, trial: bool, max_bytes: u64 },
+    Socket {
+        run: String,
+    },
+    Usage {
+        run: String,
+    },
+    Logs {
+        module: String,
+        trial: bool,
+        max_bytes: u64,
+    },
     ImageOwners,
     DiskUse,
+    /// Beside it: where the tar goes.
+    ReadOut {
+        image: String,
+    },
+    /// Beside it: where the tar comes from.
+    Fill {
+        image: String,
+        mib: u32,
+        owner: u32,
+    },
 }
 
 impl Call {
@@ -46,6 +81,8 @@ impl Call {
             Self::Logs { .. } => "logs",
             Self::ImageOwners => "image_owners",
             Self::DiskUse => "disk_use",
+            Self::ReadOut { .. } => "read_out",
+            Self::Fill { .. } => "fill",
         }
     }
 }
@@ -133,6 +170,12 @@ pub(crate) enum Answer {
     },
     Owners(Vec<String>),
     DiskUse(Vec<ModuleDisk>),
+    /// What was to be put into a volume is no module's data.
+    DataRefused(String),
+    /// It is more than a volume of so many MiB takes.
+    DataTooLarge {
+        mib: u32,
+    },
 }
 
 /// `EngineUse` of one module.

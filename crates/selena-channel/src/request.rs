@@ -30,6 +30,8 @@ pub enum Request {
     Logs { module: ModuleName, purpose: ContainerPurpose, max_bytes: usize },
     ImageOwners,
     DiskUse,
+    ReadOut { image: PathBuf, into: File },
+    Fill { image: PathBuf, mib: u32, owner: u32, from: File },
 }
 
 impl Request {
@@ -38,6 +40,8 @@ impl Request {
         let expected = usize::from(matches!(
             &call,
             Call::Start(Spec { command: message::Command::Image { has_root: true, .. }, .. })
+                | Call::ReadOut { .. }
+                | Call::Fill { .. }
         ));
         if descriptors.len() != expected {
             let detail = format!("{} descriptors came, not {expected}", descriptors.len());
@@ -65,6 +69,12 @@ impl Request {
             }
             Call::ImageOwners => Self::ImageOwners,
             Call::DiskUse => Self::DiskUse,
+            Call::ReadOut { image } => {
+                Self::ReadOut { image: image.into(), into: only_file(descriptors, OFlags::RDONLY)? }
+            }
+            Call::Fill { image, mib, owner } => {
+                Self::Fill { image: image.into(), mib, owner, from: only_file(descriptors, OFlags::WRONLY)? }
+            }
         })
     }
 }
@@ -132,15 +142,26 @@ fn command(command: message::Command, descriptors: Vec<OwnedFd>) -> Result<Comma
 
 /// A socket or a pipe would let the core hold up the import for as long as it likes.
 fn image_root(descriptor: OwnedFd) -> Result<Arc<File>, Refusal> {
+    file(descriptor, OFlags::WRONLY).map(Arc::new)
+}
+
+/// A regular file that is open for more than what it is `not` for.
+fn file(descriptor: OwnedFd, not: OFlags) -> Result<File, Refusal> {
     let is_file = fstat(&descriptor).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-    let is_readable = fcntl_getfl(&descriptor)
-        .is_ok_and(|flags| !flags.contains(OFlags::PATH) && flags & OFlags::ACCMODE != OFlags::WRONLY);
-    if is_file && is_readable {
-        Ok(Arc::new(File::from(descriptor)))
+    let is_open =
+        fcntl_getfl(&descriptor).is_ok_and(|flags| !flags.contains(OFlags::PATH) && flags & OFlags::ACCMODE != not);
+    if is_file && is_open {
+        Ok(File::from(descriptor))
     } else {
-        let detail = "the image's files are no regular file that is open for reading".to_owned();
+        let detail = "what was passed is no regular file, or is not open for this".to_owned();
         Err(Refusal { code: "descriptor_kind", detail })
     }
+}
+
+/// The one file beside a call.
+fn only_file(descriptors: Vec<OwnedFd>, not: OFlags) -> Result<File, Refusal> {
+    let missing = || Refusal { code: "descriptors", detail: "no descriptor came".to_owned() };
+    file(descriptors.into_iter().next().ok_or_else(missing)?, not)
 }
 
 /// The other direction, in the core: a container's specification, and what goes beside it.

@@ -10,7 +10,7 @@ use crate::{
     transact::{read, write},
 };
 
-const KEY: &str = "hub_id";
+pub(crate) const KEY: &str = "hub_id";
 
 /// The hub's id: made once, and kept as long as its data. What the engine holds of this hub is marked with it.
 ///

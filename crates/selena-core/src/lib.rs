@@ -38,8 +38,12 @@ pub use disk_space::allocated_bytes;
 pub use error::{ApiError, chain};
 pub use hub_id::hub_id;
 pub use modules::{
-    CrashTime, InstallOrder, Installed, Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig,
-    ModulesParts, PreviousVersion, Progress, ScorePoint, TrialReport, Upload,
+    BackupParts, BackupProgress, BackupRequest, BackupStatus, BackupStream, BackupTask, CrashTime, Identity,
+    InstallOrder, Installed, Intake, IntakeMode, Key, KeyError, Lock, Recipient, Restored, finish_hub_restore,
+};
+pub use modules::{
+    Installing, LastUpdate, MemoryStore, ModuleRecord, Modules, ModulesConfig, ModulesParts, PreviousVersion, Progress,
+    ScorePoint, TrialReport, Upload,
 };
 pub use publishers::{PublisherKey, PublisherName, PublisherNameError, Publishers, Revocation};
 pub use secrets::{Credentials, CredentialsError, NoCredentials, OAuth, OAuthParts, Providers, Secrets};

@@ -10,6 +10,7 @@ mod context;
 mod egress;
 mod error;
 mod guard;
+mod intake;
 mod openapi;
 mod router;
 mod routes;

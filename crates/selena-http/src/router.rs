@@ -14,7 +14,9 @@ use crate::{
     context::Context,
     error::Failure,
     guard,
-    routes::{devices, events, integrity, intents, jobs, module_install, modules, publishers, secrets, system, trial},
+    routes::{
+        backup, devices, events, integrity, intents, jobs, module_install, modules, publishers, secrets, system, trial,
+    },
 };
 
 /// Where the API begins.
@@ -96,6 +98,11 @@ pub(crate) fn table() -> Vec<Route> {
         route(Op::ConsentShow,        GET,    "/modules/{name}/consent",       modules::awaited_consent),
         route(Op::ConsentGive,        POST,   "/modules/{name}/consent",       modules::consent),
         route(Op::ConsentRefuse,      DELETE, "/modules/{name}/consent",       modules::refuse_consent),
+        route(Op::BackupCreate,       POST,   "/backup",                       backup::create),
+        route(Op::BackupCancel,       DELETE, "/backup",                       backup::cancel),
+        route(Op::BackupCheck,        POST,   "/backup/check",                 backup::check),
+        route(Op::BackupStatusStream, GET,    "/backup/status/stream",         backup::status_stream),
+        route(Op::BackupRestore,      POST,   "/restore",                      backup::restore),
         route(Op::PublisherList,      GET,    "/publishers",                   publishers::list),
         route(Op::PublisherAdd,       POST,   "/publishers",                   publishers::add),
         route(Op::PublisherRotate,    POST,   "/publishers/rotate",            publishers::rotate),

@@ -16,6 +16,8 @@ pub enum Exit {
     Ok = 0,
     /// Something failed; trying again may help.
     Failure = 1,
+    /// It wants to be started again, and all is well (`EX_TEMPFAIL`).
+    Again = 75,
     /// The configuration or the command line is bad (`EX_CONFIG`).
     Config = 78,
 }

@@ -93,6 +93,10 @@ fn is_volume(file: &str, module: &ModuleName) -> bool {
     file.strip_suffix(".ext4") == Some(module.as_str())
 }
 
+fn is_some_volume(file: &str) -> bool {
+    file.strip_suffix(".ext4").is_some_and(|name| ModuleName::new(name).is_ok())
+}
+
 impl Gate for Confinement {
     fn check(&self, request: &Request) -> Result<(), Refusal> {
         match request {
@@ -105,6 +109,20 @@ impl Gate for Confinement {
             Request::CopyData { module, from, to } => {
                 self.place(from, |below| matches!(below, ["volumes", file] if is_volume(file, module)))?;
                 self.place(to, |below| matches!(below, ["aside", name, "data.ext4"] if *name == module.as_str()))
+            }
+            Request::ReadOut { image, .. } => self.place(image, |below| match below {
+                ["volumes", file] => is_some_volume(file),
+                _ => false,
+            }),
+            // A restore lays its volumes ready in the directory of its upload.
+            Request::Fill { image, mib, owner, .. } => {
+                self.place(image, |below| match below {
+                    ["staging", _upload, "volumes", file] => is_some_volume(file),
+                    ["staging", _upload, "previous", name, "data.ext4"] => ModuleName::new(*name).is_ok(),
+                    _ => false,
+                })?;
+                rule(self.uids.contains(owner), "uid", || format!("data of the user {owner}"))?;
+                rule(*mib <= self.limits.data_mb, "data_mb", || format!("a volume of {mib} MiB"))
             }
             // Names are parsed, runs are looked up: what is another hub's, or none, is refused where it is found.
             Request::Remove { .. }

@@ -80,7 +80,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Opens an image that is there. A link, or a device in its place, is refused: root writes to what this returns.
 /// So is a file that this process did not make, since what is in it the kernel mounts as a file system.
-fn open(path: &Path) -> io::Result<File> {
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
     let metadata = file.metadata()?;

@@ -35,8 +35,13 @@ mod seccomp;
 mod sockets;
 mod start;
 mod supervisor;
+mod tar_guard;
 mod usage;
 mod validation;
+mod volume_fill;
+mod volume_mount;
+mod volume_read;
+mod volumes;
 
 pub use config::SandboxConfig;
 pub use confinement::Confinement;

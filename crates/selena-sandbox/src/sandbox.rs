@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 /// Modules in Docker containers.
 #[derive(Debug)]
 pub struct DockerSandbox {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     supervisor: JoinHandle<()>,
     devices: watch::Receiver<Arc<HostDevices>>,
 }

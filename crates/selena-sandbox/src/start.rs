@@ -140,7 +140,7 @@ impl Shared {
     }
 
     /// Nothing tells of a loop device that lets go, so this looks again and again until it did.
-    async fn wait_for_release(&self, image: &Path) -> Result<(), SandboxError> {
+    pub(crate) async fn wait_for_release(&self, image: &Path) -> Result<(), SandboxError> {
         let deadline = Instant::now() + RELEASE_LIMIT;
         let mut looks = tokio::time::interval(RELEASE_LOOK);
         loop {
@@ -155,7 +155,7 @@ impl Shared {
         }
     }
 
-    async fn device_of(&self, image: &Path) -> Result<Option<PathBuf>, SandboxError> {
+    pub(crate) async fn device_of(&self, image: &Path) -> Result<Option<PathBuf>, SandboxError> {
         let (root, image) = (self.config.data_dir.clone(), image.to_owned());
         blocking(DATA, move || match Place::find(&root, &image) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

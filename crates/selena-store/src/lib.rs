@@ -5,6 +5,7 @@
 //! Each table has a file of its own. This crate decides nothing: it knows rows, not rules.
 
 mod audit;
+mod copies;
 mod database;
 mod devices;
 mod error;
@@ -31,6 +32,7 @@ use std::{
 use rusqlite::Connection;
 use selena_core::ports::{CommitObserver, Job, ReadJob, Store, StoreError};
 
+pub use copies::SqliteCopies;
 use threads::Threads;
 use writer::Order;
 
@@ -92,7 +94,14 @@ impl Sqlite {
     /// # Errors
     /// [`OpenError`].
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        let lock = lock(data_dir)?;
+        Self::open_locked(data_dir, DataLock::take(data_dir)?)
+    }
+
+    /// As [`Sqlite::open`], with the lock that was taken before.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_locked(data_dir: &Path, DataLock(lock): DataLock) -> Result<Self, OpenError> {
         let path = data_dir.join("selena.db");
         let failed = |source| OpenError::Database { path: path.clone(), source };
         let connection = database::open(&path).map_err(failed)?;
@@ -162,13 +171,22 @@ impl Store for Sqlite {
 }
 
 /// One hub on one data directory (series D, D07).
-fn lock(data_dir: &Path) -> Result<File, OpenError> {
-    let failed = |source| OpenError::Lock { path: data_dir.to_owned(), source };
-    std::fs::create_dir_all(data_dir).map_err(failed)?;
-    let file = File::create(data_dir.join("selena.lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+#[derive(Debug)]
+pub struct DataLock(File);
+
+impl DataLock {
+    /// Makes the directory if it is not there, and locks it.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`], [`OpenError::Lock`].
+    pub fn take(data_dir: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Lock { path: data_dir.to_owned(), source };
+        std::fs::create_dir_all(data_dir).map_err(failed)?;
+        let file = File::create(data_dir.join("selena.lock")).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
     }
 }

@@ -162,6 +162,16 @@ impl From<rusqlite::Error> for MigrationError {
     }
 }
 
+/// How many steps there are.
+pub(crate) fn known() -> usize {
+    STEPS.len()
+}
+
+/// Runs the first steps on a database that has none.
+pub(crate) fn run_first(connection: &Connection, steps: usize) -> Result<(), rusqlite::Error> {
+    STEPS.iter().take(steps).try_for_each(|step| connection.execute_batch(step))
+}
+
 /// Runs the steps that are missing, each in a transaction of its own.
 pub(crate) fn run(connection: &Connection) -> Result<(), MigrationError> {
     let found: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     hub_info,
     loopback::LoopbackSandbox,
-    refusing::{NoDial, NoPackages, NoSealer},
+    refusing::{NoDial, NoPackages, NoSealer, no_backups},
     signed::digest,
 };
 
@@ -162,6 +162,7 @@ pub(crate) async fn assemble(guest: &Guest, store: Arc<dyn Store>, data_dir: &Pa
         packages: Arc::new(NoPackages),
         sealer: Arc::new(NoSealer),
         memory_store: Arc::new(|| Err(StoreError::Stopped)),
+        backup: no_backups(),
         config: ModulesConfig {
             data_dir: data_dir.to_owned(),
             limits: LIMITS,

@@ -24,6 +24,6 @@ pub use fake_hub::FakeHub;
 pub use loopback::LoopbackSandbox;
 pub use memory_api::{hub_info, memory_api};
 pub use process::ModuleProcess;
-pub use refusing::NoCalls;
+pub use refusing::{NoCalls, no_backups};
 pub use selena_types::{Device, DeviceId, DeviceKind, Event};
 pub use tap::SeenRequest;

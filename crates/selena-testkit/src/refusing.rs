@@ -1,12 +1,15 @@
 //! Ports of the hub that nothing in a test of a module needs: they refuse.
 
-use std::{fs::File, io, os::fd::OwnedFd, path::Path};
+use std::{fs::File, io, os::fd::OwnedFd, path::Path, sync::Arc};
 
 use futures_util::future::{BoxFuture, ready};
+use selena_core::BackupParts;
 use selena_core::ports::{
-    CallError, Dial, DialError, DialTarget, ImageProgram, ModuleAddress, ModuleAnswer, ModuleCalls, ModuleRequest,
-    PackageError, PackageReader, RunId, SealError, Sealer, UnpackedPackage,
+    CallError, CopyError, DataVolumes, Dial, DialError, DialTarget, ImageProgram, ModuleAddress, ModuleAnswer,
+    ModuleCalls, ModuleRequest, PackageError, PackageReader, RunId, SealError, Sealer, Store, StoreCopies,
+    StoredSecret, UnpackedPackage, Vault, VaultError, VolumeError,
 };
+use selena_types::{ModuleName, Secret};
 
 /// Opens no package.
 #[derive(Debug)]
@@ -14,6 +17,14 @@ pub(crate) struct NoPackages;
 
 impl PackageReader for NoPackages {
     fn unpack(&self, _zip: &File, _into: &Path) -> Result<UnpackedPackage, PackageError> {
+        Err(none())
+    }
+
+    fn pack(&self, _package: &Path, _into: &File) -> Result<(), PackageError> {
+        Err(none())
+    }
+
+    fn unpack_packed(&self, _zip: &File, _into: &Path) -> Result<UnpackedPackage, PackageError> {
         Err(none())
     }
 
@@ -44,6 +55,92 @@ impl ModuleCalls for NoCalls {
     }
 
     fn forget(&self, _run: &RunId) {}
+}
+
+/// What a hub that makes no backups works with.
+#[must_use]
+pub fn no_backups() -> BackupParts {
+    BackupParts { copies: Arc::new(NoBackups), volumes: Arc::new(NoBackups), vault: Arc::new(NoVault) }
+}
+
+/// Copies no database, and reads no data.
+#[derive(Debug)]
+struct NoBackups;
+
+impl StoreCopies for NoBackups {
+    fn copy_into(&self, _dir: &Path) -> Result<(), CopyError> {
+        Err(not_copied())
+    }
+
+    fn check(&self, _dir: &Path) -> Result<(), CopyError> {
+        Err(not_copied())
+    }
+
+    fn open(&self, _dir: &Path) -> Result<Arc<dyn Store>, CopyError> {
+        Err(not_copied())
+    }
+
+    fn finish(&self, _dir: &Path) -> Result<(), CopyError> {
+        Err(not_copied())
+    }
+}
+
+fn not_copied() -> CopyError {
+    CopyError::Refused("a hub for tests makes no backups".to_owned())
+}
+
+impl DataVolumes for NoBackups {
+    fn read_out<'a>(&'a self, _image: &'a Path, _into: OwnedFd) -> BoxFuture<'a, Result<(), VolumeError>> {
+        Box::pin(ready(Err(VolumeError::Refused("a hub for tests makes no backups".to_owned()))))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        _image: &'a Path,
+        _mib: u32,
+        _owner: u32,
+        _from: OwnedFd,
+    ) -> BoxFuture<'a, Result<(), VolumeError>> {
+        Box::pin(ready(Err(VolumeError::Refused("a hub for tests makes no backups".to_owned()))))
+    }
+}
+
+/// Keeps no secret.
+#[derive(Debug)]
+struct NoVault;
+
+impl Vault for NoVault {
+    fn read(&self, _module: &ModuleName, _provider: &str) -> Result<Option<StoredSecret>, VaultError> {
+        Ok(None)
+    }
+
+    fn write(&self, _m: &ModuleName, _provider: &str, _counter: u64, _secret: &Secret) -> Result<(), VaultError> {
+        Err(VaultError::TooLarge)
+    }
+
+    fn delete(&self, _module: &ModuleName, _provider: &str) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    fn delete_module(&self, _module: &ModuleName) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    fn places(&self) -> Result<Vec<(ModuleName, String)>, VaultError> {
+        Ok(Vec::new())
+    }
+
+    fn is_changing_keys(&self) -> bool {
+        false
+    }
+
+    fn begin_key_change(&self) -> Result<(), VaultError> {
+        Err(VaultError::TooLarge)
+    }
+
+    fn end_key_change(&self) -> Result<(), VaultError> {
+        Ok(())
+    }
 }
 
 /// Opens no sealed secret.

@@ -1,9 +1,11 @@
 //! HTTP/1.1 over the hub's admin socket.
 
+mod upload;
+
 use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
@@ -13,6 +15,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{net::UnixStream, time::timeout};
+
+pub(crate) use upload::Upload;
 
 use crate::{early_answer::EarlyAnswer, error::CallError, sse::SseParser};
 
@@ -89,6 +93,23 @@ impl Client {
         Ok(EventStream { body: response.into_body(), parser: SseParser::default() })
     }
 
+    /// The body of an answer, piece by piece. However long the hub takes between two.
+    pub(crate) async fn download(&self, method: Method, path: &str, body: Body) -> Result<Pieces, CallError> {
+        Ok(Pieces(self.request(method, path, body, &[]).await?.into_body()))
+    }
+
+    /// Sends a backup. The hub answers when it is done with it, however long that takes.
+    pub(crate) async fn upload(&self, path: &str, upload: Upload) -> Result<Answer, CallError> {
+        let response = self.exchange(upload.request(path).await?).await?;
+        if !response.status().is_success() {
+            return Err(refused(response).await);
+        }
+        let status = response.status();
+        let text = read(response).await?;
+        let body = serde_json::from_slice(&text).map_err(|error| CallError::Malformed(format!("no JSON: {error}")))?;
+        Ok(Answer { status, body })
+    }
+
     async fn request(
         &self,
         method: Method,
@@ -97,18 +118,38 @@ impl Client {
         headers: &[(HeaderName, &str)],
     ) -> Result<Response<Incoming>, CallError> {
         let request = build(method, path, body, headers)?;
+        let request = request.map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let answer = timeout(Duration::from_secs(PATIENCE_SECS), self.exchange(request)).await;
         let response = answer.map_err(|_| CallError::Late(PATIENCE_SECS))??;
         if response.status().is_success() { Ok(response) } else { Err(refused(response).await) }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
+    async fn exchange(&self, request: Request<Sent>) -> Result<Response<Incoming>, CallError> {
         let unreachable = |source| CallError::Unreachable { socket: self.socket.clone(), source };
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(EarlyAnswer(stream))).await.map_err(broken)?;
         // It ends with the answer's body, which is read elsewhere; an error of it shows there.
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(broken)
+    }
+}
+
+/// What is sent.
+type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// A body as it comes.
+#[derive(Debug)]
+pub(crate) struct Pieces(Incoming);
+
+impl Pieces {
+    /// The next piece; `None` at the end. A body that breaks off is an error.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, CallError> {
+        loop {
+            let Some(frame) = self.0.frame().await else { return Ok(None) };
+            if let Ok(piece) = frame.map_err(broken)?.into_data() {
+                return Ok(Some(piece));
+            }
+        }
     }
 }
 

@@ -28,6 +28,14 @@ pub(crate) enum CtlError {
         /// Why.
         source: io::Error,
     },
+    /// A file of the command line could not be written.
+    #[error("cannot write {}", file.display())]
+    Written {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The hub did not do it.
     #[error(transparent)]
     Call(#[from] CallError),

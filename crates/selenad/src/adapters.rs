@@ -1,8 +1,10 @@
 //! Ports whose implementation knows nothing of the core.
 
 use std::{
-    fs::File,
-    path::Path,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -12,6 +14,11 @@ use selena_package::{
     oci::{Flattened, Image, ImageError, ImageLimits},
     unpack,
 };
+
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+/// What a ZIP of the most entries has beside its files.
+const ZIP_BYTES: u64 = 4 << 20;
 
 /// Packages as `selena-package` reads them.
 #[derive(Debug, Default)]
@@ -24,12 +31,20 @@ pub(crate) struct Packages {
 
 impl PackageReader for Packages {
     fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError> {
-        match unpack(zip, into, &self.limits) {
-            Ok(Unpacked { manifest, signature, files }) => Ok(UnpackedPackage { manifest, signature, files }),
-            Err(ZipError::DiskFull) => Err(PackageError::DiskFull),
-            Err(ZipError::Io { source, .. }) => Err(PackageError::Io(source)),
-            Err(refused) => Err(PackageError::Refused { code: refused.code(), message: refused.to_string() }),
-        }
+        unpacked(unpack(zip, into, &self.limits))
+    }
+
+    fn pack(&self, package: &Path, into: &File) -> Result<(), PackageError> {
+        pack(package, into).map_err(|error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => PackageError::DiskFull,
+            _ => PackageError::Io(error),
+        })
+    }
+
+    fn unpack_packed(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError> {
+        // Not compressed, so that it is as large as what is in it; all other limits are those of packages.
+        let limits = Limits { archive_bytes: self.limits.total_bytes + ZIP_BYTES, ..self.limits.clone() };
+        unpacked(unpack(zip, into, &limits))
     }
 
     fn image_program(&self, image: &File) -> Result<ImageProgram, PackageError> {
@@ -44,6 +59,36 @@ impl PackageReader for Packages {
         let image = Image::open(image, &self.image_limits).map_err(image_error)?;
         image.flatten(into).map(lost).map_err(image_error)
     }
+}
+
+fn unpacked(outcome: Result<Unpacked, ZipError>) -> Result<UnpackedPackage, PackageError> {
+    match outcome {
+        Ok(Unpacked { manifest, signature, files }) => Ok(UnpackedPackage { manifest, signature, files }),
+        Err(ZipError::DiskFull) => Err(PackageError::DiskFull),
+        Err(ZipError::Io { source, .. }) => Err(PackageError::Io(source)),
+        Err(refused) => Err(PackageError::Refused { code: refused.code(), message: refused.to_string() }),
+    }
+}
+
+/// Files of a package have one of two modes.
+fn pack(package: &Path, into: &File) -> io::Result<()> {
+    let mut zip = ZipWriter::new(BufWriter::new(into));
+    let mut left = vec![PathBuf::new()];
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(package.join(&dir))? {
+            let entry = entry?;
+            let path = dir.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let mode = if entry.metadata()?.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            zip.start_file(path.to_string_lossy(), options.unix_permissions(mode)).map_err(io::Error::other)?;
+            io::copy(&mut File::open(entry.path())?, &mut zip)?;
+        }
+    }
+    zip.finish().map_err(io::Error::other)?.flush()
 }
 
 fn image_error(error: ImageError) -> PackageError {

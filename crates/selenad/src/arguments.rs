@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Make a new key for secrets at rest, and seal all of them again with it. What is cut goes on at the next start.
     #[arg(long)]
     pub(crate) new_key: bool,
+    /// The hub started itself again, and listened here: for its own use.
+    #[arg(long, value_name = "ADDRESS:PORT", overrides_with = "again", hide = true)]
+    pub(crate) again: Option<SocketAddr>,
     /// Run core and sandbox in one process, as root; --dev does too.
     #[arg(long, conflicts_with = "sandbox_socket")]
     pub(crate) all_in_one: bool,

@@ -9,15 +9,15 @@ use std::{
 use anyhow::Context;
 use selena_channel::RemoteSandbox;
 use selena_core::{
-    Api, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
+    Api, BackupParts, Development, HubInfo, Modules, ModulesConfig, ModulesParts, OAuth, OAuthParts, Secrets,
     identity::RequestLimits,
     integrity::Integrity,
-    ports::{ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
+    ports::{DataVolumes, ListenerHost, ModuleCalls, Sandbox, Sealer, Store, StoreError, Vault},
 };
 use selena_http::{Client, Server, serve_admin};
 use selena_runtime::{machine, notify, shutdown, sockets::PassedSockets, startup_code};
 use selena_sandbox::{DockerSandbox, SandboxConfig};
-use selena_store::Sqlite;
+use selena_store::{DataLock, Sqlite, SqliteCopies};
 use selena_types::ResourceLimits;
 use selena_vault::{FileKeySealer, GuardedDial};
 use serde_json::json;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     adapters::Packages,
+    again::Again,
     doors,
     places::{DevelopmentKeys, Places},
 };
@@ -32,10 +33,24 @@ use crate::{
 /// How long the modules may take to stop when the hub ends.
 const DRAIN: Duration = Duration::from_secs(15);
 
+/// Why a hub ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It was told to.
+    Told,
+    /// It has to start again, with what was restored.
+    Again(Again),
+    /// The same; systemd starts it, since it holds the sockets.
+    StartedBySystemd,
+}
+
 /// Runs the hub until it is told to end.
-pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow::Result<()> {
+pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow::Result<Ended> {
     let ended = shutdown::listen().context("cannot listen for signals")?;
-    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&places.data_dir)?);
+    let lock = DataLock::take(&places.data_dir)?;
+    selena_core::finish_hub_restore(&places.data_dir).context("cannot put what was restored in its place")?;
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open_locked(&places.data_dir, lock)?);
+    let is_activated = !passed.left().is_empty();
     let api_port = doors::api(passed.take("api"), places.listen)?;
     let admin = doors::admin(passed.take("admin"), &places.admin_socket)?;
     if !passed.left().is_empty() {
@@ -58,13 +73,24 @@ pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow
     tokio::spawn(api.clone().keep_maintenance());
     let keeper = tokio::spawn(modules.clone().run());
     tokio::spawn(oauth.clone().keep_fresh());
-    first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
+    if places.again.is_none() {
+        first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;
+    }
     announce(&api, "core.startup_completed").await;
     notify::ready();
     startup_code::give_back();
 
-    let signal = ended.await;
-    tracing::info!(?signal, "the hub ends");
+    let restart = modules.restart_wanted();
+    let ended = tokio::select! {
+        signal = ended => {
+            tracing::info!(?signal, "the hub ends");
+            Ended::Told
+        }
+        () = restart.cancelled() => {
+            tracing::info!("the hub starts again, with what was restored");
+            if is_activated { Ended::StartedBySystemd } else { Ended::Again(Again { address, made_token }) }
+        }
+    };
     notify::stopping();
     served.shut_down();
     admin_ended.cancel();
@@ -75,7 +101,7 @@ pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow
         tracing::warn!("what was begun with providers did not end in time");
     }
     api.settle().await?;
-    Ok(())
+    Ok(ended)
 }
 
 async fn assemble(
@@ -83,7 +109,7 @@ async fn assemble(
     store: Arc<dyn Store>,
     development: Development,
 ) -> anyhow::Result<(Arc<Api>, Arc<Modules>, Arc<OAuth>)> {
-    let sandbox = sandbox(places, selena_core::hub_id(&store).await?);
+    let (sandbox, volumes) = sandbox(places, selena_core::hub_id(&store).await?);
     let calls: Arc<dyn ModuleCalls> = Arc::new(Client::new(sandbox.clone()));
     let limits = if places.rate_limit { RequestLimits::Protocol } else { RequestLimits::Lifted };
     let integrity = Integrity::of_hub(&places.agent_secret, &places.data_dir);
@@ -103,6 +129,7 @@ async fn assemble(
         packages: Arc::new(Packages::default()),
         sealer: sealer.clone(),
         memory_store: Arc::new(memory_store),
+        backup: BackupParts { copies: Arc::new(SqliteCopies::of(&places.data_dir)), volumes, vault: vault.clone() },
         config: ModulesConfig {
             data_dir: places.data_dir.clone(),
             limits: module_limits(),
@@ -141,16 +168,18 @@ async fn end_key_change(modules: &Modules, vault: &dyn Vault) {
     }
 }
 
-fn sandbox(places: &Places, hub_id: String) -> Arc<dyn Sandbox> {
+fn sandbox(places: &Places, hub_id: String) -> (Arc<dyn Sandbox>, Arc<dyn DataVolumes>) {
     if let Some(socket) = &places.sandbox_socket {
-        return Arc::new(RemoteSandbox::connect(socket.clone()));
+        let remote = Arc::new(RemoteSandbox::connect(socket.clone()));
+        return (remote.clone(), remote);
     }
     let state_dir = places.data_dir.join("sandbox");
     let mut config = SandboxConfig::new(places.init.clone(), places.data_dir.clone(), state_dir, hub_id);
     config.docker_socket = places.docker_socket.clone();
     config.name_prefix = places.name_prefix.clone();
     config.sysfs = places.sysfs.clone();
-    Arc::new(DockerSandbox::new(config))
+    let docker = Arc::new(DockerSandbox::new(config));
+    (docker.clone(), docker)
 }
 
 fn memory_store() -> Result<Arc<dyn Store>, StoreError> {

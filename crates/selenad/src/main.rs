@@ -1,6 +1,7 @@
 //! The hub's core daemon: wiring only. It loads its settings, opens the store, binds its doors, runs, and drains.
 
 mod adapters;
+mod again;
 mod arguments;
 mod doors;
 mod hub;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use arguments::Arguments;
 use clap::Parser;
+use hub::Ended;
 use places::Places;
 use selena_runtime::{exit, exit::Exit, journal, release, settings, sockets::PassedSockets};
 
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
         }
     };
     match run(places, passed) {
-        Ok(()) => Exit::Ok.into(),
+        Ok(exit) => exit.into(),
         Err(error) => {
             exit::report(error.as_ref());
             Exit::Failure.into()
@@ -60,11 +62,15 @@ fn is_release() -> anyhow::Result<bool> {
     }
 }
 
-fn run(places: Places, passed: PassedSockets) -> anyhow::Result<()> {
+fn run(places: Places, passed: PassedSockets) -> anyhow::Result<Exit> {
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(4));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
     let outcome = runtime.block_on(hub::run(places, passed));
     // Work that still blocks, such as a copy, does not hold up the end.
     runtime.shutdown_background();
-    outcome
+    match outcome? {
+        Ended::Told => Ok(Exit::Ok),
+        Ended::StartedBySystemd => Ok(Exit::Again),
+        Ended::Again(again) => match again.start()? {},
+    }
 }

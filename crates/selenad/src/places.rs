@@ -49,6 +49,8 @@ pub(crate) struct Places {
     pub(crate) https: Arc<dyn Https>,
     pub(crate) rate_limit: bool,
     pub(crate) new_key: bool,
+    /// Where the hub listened before it started itself again; then it says nothing of it.
+    pub(crate) again: Option<SocketAddr>,
     pub(crate) development: Option<DevelopmentKeys>,
     pub(crate) agent_secret: Secret,
 }
@@ -63,7 +65,8 @@ pub(crate) struct DevelopmentKeys {
 impl Places {
     pub(crate) fn new(arguments: &Arguments, settings: Settings) -> anyhow::Result<Self> {
         let data_dir = make_dir(arguments.data_dir.as_deref().unwrap_or(&settings.data_dir))?;
-        let listen = arguments.listen.unwrap_or((Ipv4Addr::LOCALHOST, settings.core_port.get()).into());
+        let listen =
+            arguments.again.or(arguments.listen).unwrap_or((Ipv4Addr::LOCALHOST, settings.core_port.get()).into());
         if !listen.ip().is_loopback() {
             bail!("--listen {listen}: the API listens on loopback addresses only");
         }
@@ -93,6 +96,7 @@ impl Places {
             https: Arc::new(GuardedHttps::new(settings.ca_file.as_deref()).context("setting `core_ca_file`")?),
             rate_limit: !arguments.no_rate_limit,
             new_key: arguments.new_key,
+            again: arguments.again,
             development: arguments.dev.then(development_keys),
             data_dir,
         })

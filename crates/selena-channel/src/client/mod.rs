@@ -3,6 +3,7 @@
 mod connection;
 mod link;
 mod port;
+mod volumes;
 
 use std::{
     collections::HashSet,

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A start may import the largest image from the slowest card.
-const START_LIMIT: Duration = Duration::from_secs(12 * 60);
+pub(super) const START_LIMIT: Duration = Duration::from_secs(12 * 60);
 /// All else asks the engine a few times, each time for 30 s at most; what asks more often is longer.
 const LIMIT: Duration = Duration::from_secs(60);
 const LONG_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -33,7 +33,7 @@ const MAX_LOG_BYTES: usize = 4 * 1024 * 1024;
 type Answered = Result<(Answer, Vec<OwnedFd>), SandboxError>;
 
 /// The sandbox is not what it should be.
-fn foreign(attempted: &'static str) -> SandboxError {
+pub(super) fn foreign(attempted: &'static str) -> SandboxError {
     failure::lost(attempted, "the sandbox answered with something else than was asked")
 }
 
@@ -87,7 +87,7 @@ impl RemoteSandbox {
     }
 }
 
-fn path(attempted: &'static str, path: &Path) -> Result<String, SandboxError> {
+pub(super) fn path(attempted: &'static str, path: &Path) -> Result<String, SandboxError> {
     request::text(path).map_err(|source| SandboxError::System { attempted, source })
 }
 

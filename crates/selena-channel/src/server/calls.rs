@@ -11,7 +11,8 @@ use std::{
 };
 
 use selena_core::ports::{
-    ContainerSpec, EngineUse, ListedContainer, RunUsage, Sandbox, SandboxError, StartedContainer,
+    ContainerSpec, DataVolumes, EngineUse, ListedContainer, RunUsage, Sandbox, SandboxError, StartedContainer,
+    VolumeError,
 };
 use selena_types::ModuleName;
 use tokio::{
@@ -37,6 +38,7 @@ const MAX_LOG_BYTES: usize = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Calls {
     sandbox: Arc<dyn Sandbox>,
+    volumes: Arc<dyn DataVolumes>,
     gate: Arc<dyn Gate>,
     tally: Arc<Tally>,
     places: Arc<Semaphore>,
@@ -50,9 +52,14 @@ pub(super) struct Calls {
 type Outcome = Result<(Answer, Vec<OwnedFd>), Failure>;
 
 impl Calls {
-    pub(super) fn new(sandbox: Arc<dyn Sandbox>, gate: Arc<dyn Gate>, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(
+        sandbox: Arc<dyn Sandbox>,
+        volumes: Arc<dyn DataVolumes>,
+        gate: Arc<dyn Gate>,
+        tally: Arc<Tally>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(MAX_CALLS));
-        Self { sandbox, gate, tally, places, changes: TaskTracker::new(), modules: Mutex::default() }
+        Self { sandbox, volumes, gate, tally, places, changes: TaskTracker::new(), modules: Mutex::default() }
     }
 
     /// Waits until the changes that were begun are done.
@@ -100,6 +107,10 @@ impl Calls {
             Request::PruneImages { module, keep } => nothing(sandbox.prune_images(&module, &keep).await),
             Request::ImageOwners => sandbox.image_owners().await.map(|names| (owners(&names), Vec::new())),
             Request::DiskUse => sandbox.disk_use().await.map(|used| (disk_use(used), Vec::new())),
+            Request::ReadOut { image, into } => about_data(self.volumes.read_out(&image, into.into()).await),
+            Request::Fill { image, mib, owner, from } => {
+                about_data(self.volumes.fill(&image, mib, owner, from.into()).await)
+            }
             Request::List => sandbox.list().await.map(|list| (listed(list), Vec::new())),
             Request::Socket { run } => sandbox.socket(&run).await.map(|socket| (Answer::Socket, vec![socket])),
             Request::Usage { run } => sandbox.usage(&run).await.map(|usage| (measured(usage), Vec::new())),
@@ -279,6 +290,16 @@ fn listed(containers: Vec<ListedContainer>) -> Answer {
         Listed { run: run.0, module, trial, running }
     };
     Answer::Listed(containers.into_iter().map(one).collect())
+}
+
+fn about_data(done: Result<(), VolumeError>) -> Result<(Answer, Vec<OwnedFd>), SandboxError> {
+    let answer = match done {
+        Ok(()) => Answer::Nothing,
+        Err(VolumeError::Refused(why)) => Answer::DataRefused(why),
+        Err(VolumeError::TooLarge { mib }) => Answer::DataTooLarge { mib },
+        Err(VolumeError::Sandbox(error)) => return Err(error),
+    };
+    Ok((answer, Vec::new()))
 }
 
 fn owners(names: &[ModuleName]) -> Answer {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use selena_core::ports::{ContainerExit, Sandbox};
+use selena_core::ports::{ContainerExit, DataVolumes, Sandbox};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Mutex, Semaphore, mpsc},
@@ -104,11 +104,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of that sandbox.
+    /// A server of that sandbox and its data volumes.
     #[must_use]
-    pub fn new(sandbox: Arc<dyn Sandbox>, gate: Arc<dyn Gate>, peer: AllowedPeer) -> Self {
+    pub fn new(
+        sandbox: Arc<dyn Sandbox>,
+        volumes: Arc<dyn DataVolumes>,
+        gate: Arc<dyn Gate>,
+        peer: AllowedPeer,
+    ) -> Self {
         let tally = Arc::new(Tally::default());
-        let calls = Arc::new(Calls::new(sandbox.clone(), gate, tally.clone()));
+        let calls = Arc::new(Calls::new(sandbox.clone(), volumes, gate, tally.clone()));
         let exits = Mutex::new(sandbox.exits());
         Self { peer, sandbox, calls, tally, exits }
     }

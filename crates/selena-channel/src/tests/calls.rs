@@ -1,10 +1,15 @@
 //! Every method of the port over the socket.
 
-use std::{io::Write, net::TcpStream, time::Duration};
+use std::{
+    fs::File,
+    io::{Seek, Write},
+    net::TcpStream,
+    time::Duration,
+};
 
 use selena_core::ports::{
-    Command, ContainerExit, ContainerPurpose, DeviceGrant, DeviceNumber, EngineState, ExitCause, ImageCommand,
-    ImageProgram, Sandbox, SandboxError,
+    Command, ContainerExit, ContainerPurpose, DataVolumes, DeviceGrant, DeviceNumber, EngineState, ExitCause,
+    ImageCommand, ImageProgram, Sandbox, SandboxError, VolumeError,
 };
 use selena_types::ModuleName;
 
@@ -99,6 +104,27 @@ async fn every_other_call_arrives_and_is_answered() {
     for (purpose, letter) in [(ContainerPurpose::Module, "m"), (ContainerPurpose::Trial, "t")] {
         assert_eq!(core.logs(&lamp(), purpose, 1_000_000).await.unwrap(), letter.repeat(1_000_000));
     }
+}
+
+#[tokio::test]
+async fn the_data_of_a_module_goes_and_comes_as_a_file() {
+    let house = House::new();
+    let core = house.core().await;
+    let mut file = tempfile::tempfile().unwrap();
+    core.read_out("/d/volumes/lamp.ext4".as_ref(), file.try_clone().unwrap().into()).await.unwrap();
+    file.rewind().unwrap();
+    let fill = async |file: File| core.fill("/d/staging/u/volumes/lamp.ext4".as_ref(), 64, 400_001, file.into()).await;
+    fill(file).await.unwrap();
+    let with = |text: &str| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        file
+    };
+    assert!(matches!(fill(with("a large tar")).await, Err(VolumeError::TooLarge { mib: 64 })));
+    assert!(matches!(fill(with("a song")).await, Err(VolumeError::Refused(why)) if why == "no tar"));
+    let asked = house.sandbox.asked();
+    assert_eq!(asked[..2], ["read out /d/volumes/lamp.ext4", "fill /d/staging/u/volumes/lamp.ext4 64 400001 a tar"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Seek},
+    fs::File,
+    io::{Read, Seek, Write},
     net::TcpListener,
     os::fd::OwnedFd,
     path::Path,
@@ -16,8 +17,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use rustix::net::{AddressFamily, SocketType, socket};
 use selena_core::ports::{
-    Command, ContainerExit, ContainerPurpose, ContainerSpec, DeviceNumber, DeviceRefusal, EngineState, EngineUse,
-    HostDevice, HostDeviceKind, HostDevices, ListedContainer, RunId, RunUsage, Sandbox, SandboxError, StartedContainer,
+    Command, ContainerExit, ContainerPurpose, ContainerSpec, DataVolumes, DeviceNumber, DeviceRefusal, EngineState,
+    EngineUse, HostDevice, HostDeviceKind, HostDevices, ListedContainer, RunId, RunUsage, Sandbox, SandboxError,
+    StartedContainer, VolumeError,
 };
 use selena_types::{ModuleName, Resources};
 use semver::Version;
@@ -214,5 +216,31 @@ impl Sandbox for FakeSandbox {
     ) -> BoxFuture<'_, Result<String, SandboxError>> {
         let letter = if purpose == ContainerPurpose::Trial { "t" } else { "m" };
         Box::pin(async move { Ok(letter.repeat(max_bytes)) })
+    }
+}
+
+impl DataVolumes for FakeSandbox {
+    fn read_out<'a>(&'a self, image: &'a Path, into: OwnedFd) -> BoxFuture<'a, Result<(), VolumeError>> {
+        self.note(format!("read out {}", image.display()));
+        Box::pin(async move { Ok(File::from(into).write_all(b"a tar").unwrap()) })
+    }
+
+    fn fill<'a>(
+        &'a self,
+        image: &'a Path,
+        mib: u32,
+        owner: u32,
+        from: OwnedFd,
+    ) -> BoxFuture<'a, Result<(), VolumeError>> {
+        let mut text = String::new();
+        File::from(from).read_to_string(&mut text).unwrap();
+        self.note(format!("fill {} {mib} {owner} {text}", image.display()));
+        Box::pin(async move {
+            match text.as_str() {
+                "a tar" => Ok(()),
+                "a large tar" => Err(VolumeError::TooLarge { mib }),
+                _ => Err(VolumeError::Refused("no tar".to_owned())),
+            }
+        })
     }
 }

@@ -177,7 +177,7 @@ async fn i05_what_is_no_name_or_no_run_is_refused_and_the_connection_stays() {
     let calls = [
         Call::Purge { module: "../etc".to_owned() },
         Call::Purge { module: "core".to_owned() },
-        Call::PruneImages { module: "lamp".to_owned(), keep: "latest".to_owned() },
+        Call::PruneImages { module: "lamp".to_owned(), keep: vec!["latest".to_owned()] },
         Call::Remove { run: "portainer".to_owned() },
         Call::Stop { run: "A".repeat(64), grace_ms: 1 },
     ];

@@ -105,7 +105,7 @@ fn serve(
     peer: AllowedPeer,
 ) -> (Arc<Tally>, CancellationToken, JoinHandle<()>) {
     let listener = listen(&path, None).unwrap();
-    let server = Arc::new(Server::new(sandbox, Arc::new(TestGate), peer));
+    let server = Arc::new(Server::new(sandbox.clone(), sandbox, Arc::new(TestGate), peer));
     let ended = CancellationToken::new();
     (server.tally(), ended.clone(), tokio::spawn(server.run(listener, ended, None)))
 }

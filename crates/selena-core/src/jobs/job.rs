@@ -230,8 +230,16 @@ impl Job {
         self.end(Some(error));
     }
 
+    /// From now on it cannot be stopped.
+    ///
+    /// # Errors
+    /// [`ApiError::JobStopped`] if it was already.
+    pub(crate) fn commit(&self) -> Result<(), ApiError> {
+        self.0.commit()
+    }
+
     /// It ended.
-    fn end(&self, error: Option<&ApiError>) {
+    pub(crate) fn end(&self, error: Option<&ApiError>) {
         let mut view = self.0.lock();
         match error {
             None => (view.state, view.progress) = (JobState::Done, 100),

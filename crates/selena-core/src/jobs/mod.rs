@@ -39,6 +39,12 @@ pub enum JobKind {
     Restart,
     /// A module starts because its schedule says so.
     ScheduledRun,
+    /// A backup is made.
+    Backup,
+    /// A backup is looked through.
+    BackupCheck,
+    /// A backup is restored.
+    Restore,
 }
 
 impl JobKind {
@@ -55,6 +61,9 @@ impl JobKind {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::ScheduledRun => "scheduled_run",
+            Self::Backup => "backup",
+            Self::BackupCheck => "backup_check",
+            Self::Restore => "restore",
         }
     }
 
@@ -67,6 +76,8 @@ impl JobKind {
                 Duration::from_mins(15)
             }
             Self::Remove | Self::Stop => Duration::from_mins(5),
+            // They go to or come from another machine, as fast as its network is.
+            Self::Backup | Self::BackupCheck | Self::Restore => Duration::from_hours(12),
         }
     }
 }

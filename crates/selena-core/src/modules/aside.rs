@@ -21,7 +21,7 @@ use selena_types::ModuleName;
 use super::staging::{make_dir_durably, move_durably, remove_all};
 
 /// Says of a version that was laid aside that it had no data.
-const NO_DATA: &str = "no-data";
+pub(super) const NO_DATA: &str = "no-data";
 
 /// Where the files of one module are.
 #[derive(Clone, Debug)]
@@ -92,6 +92,16 @@ impl Shelf {
     /// Whether the version before is there, with this manifest.
     pub(super) fn has_previous(&self, manifest: &str) -> bool {
         holds(&package(&self.previous), manifest)
+    }
+
+    /// The files of the version before.
+    pub(super) fn previous_package(&self) -> PathBuf {
+        package(&self.previous)
+    }
+
+    /// The data of the version before; it may have had none.
+    pub(super) fn previous_data(&self) -> PathBuf {
+        data(&self.previous)
     }
 
     /// Whether the package of this manifest lies where it is run from.

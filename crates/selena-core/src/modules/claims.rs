@@ -57,10 +57,7 @@ impl Modules {
         check_port_in(&claims, &self.all_slots(), &name, port)?;
         let under_way = claims.iter().flat_map(|(other, taken)| taken.devices.iter().map(move |path| (other, path)));
         self.check_devices(&name, &manifest.devices, under_way)?;
-        let used = |uid: &u32| {
-            records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid)
-        };
-        let free = MODULE_UIDS.into_iter().find(|uid| !used(uid)).expect("there are fewer modules than numbers");
+        let free = free_uid(&records, &claims);
         let uid = existing.as_ref().map_or(free, |slot| slot.record().uid);
         let first = existing.is_none().then(|| Box::new(staged.record(uid)));
         let (devices, trying) = (manifest.devices.clone(), Some(manifest.version.clone()));
@@ -92,6 +89,17 @@ impl Modules {
         }
         claims.insert(name.clone(), Taken { uid: version.uid, port: version.port, devices, trying: None, first: None });
         Ok(Some(Claim { modules: self.clone(), name, uid: version.uid }))
+    }
+
+    /// Takes for a module that is restored what it needs, and gives it the user id it has here.
+    pub(super) fn claim_restored(self: &Arc<Self>, record: &mut ModuleRecord) -> Result<Claim, ApiError> {
+        let installed = self.slot(&record.name).ok().map(|slot| slot.record());
+        {
+            let claims = self.claims.lock().expect("nothing panics while it holds the claims");
+            record.uid = installed.map_or_else(|| free_uid(&self.records(), &claims), |record| record.uid);
+        }
+        let claim = self.claim_again(record, false)?;
+        claim.ok_or(ApiError::NotFound("claim"))
     }
 
     /// Holds a name, unless an install does, which tidies up behind itself.
@@ -131,6 +139,13 @@ impl Modules {
     pub(super) fn is_claimed(&self, name: &ModuleName) -> bool {
         self.claims.lock().expect("nothing panics while it holds the claims").contains_key(name)
     }
+}
+
+/// A user id that no module has and no install has taken.
+fn free_uid(records: &[ModuleRecord], claims: &Claims) -> u32 {
+    let used =
+        |uid: &u32| records.iter().any(|record| record.uid == *uid) || claims.values().any(|taken| taken.uid == *uid);
+    MODULE_UIDS.into_iter().find(|uid| !used(uid)).expect("there are fewer modules than numbers")
 }
 
 /// A port is taken by a module, by an install under way, by an update that waits for a person, and by the version

@@ -323,7 +323,11 @@ pub(super) fn installed(record: &ModuleRecord, adds: Option<Value>) -> Installed
 }
 
 /// Refuses what this core cannot run, and an entry point that is not in the package.
-fn supported(manifest: &Manifest, has_main_py: bool, has_file: impl Fn(&str) -> bool) -> Result<(), ApiError> {
+pub(super) fn supported(
+    manifest: &Manifest,
+    has_main_py: bool,
+    has_file: impl Fn(&str) -> bool,
+) -> Result<(), ApiError> {
     let refuse = |code: &str, detail: String| Err(ApiError::Unprocessable { code: code.to_owned(), detail });
     if manifest.module_type == ModuleType::System || manifest.transport == Transport::Ipc {
         return refuse(

@@ -4,6 +4,7 @@
 //! to one module and never holds up another one.
 
 mod aside;
+mod backup;
 mod claims;
 mod command;
 mod config;
@@ -65,6 +66,10 @@ use crate::{
     transact::{read, write},
 };
 
+pub use backup::{
+    BackupParts, BackupProgress, BackupRequest, BackupStatus, BackupStream, BackupTask, Identity, Intake, IntakeMode,
+    Key, KeyError, Lock, Recipient, Restored, finish_hub_restore,
+};
 pub use crashes::CrashTime;
 pub use install::{InstallOrder, Installed, Installing};
 pub use progress::Progress;
@@ -72,6 +77,7 @@ pub use record::{LastUpdate, ModuleRecord, PreviousVersion, TrialReport};
 pub use score::ScorePoint;
 pub use staging::Upload;
 
+use backup::Backups;
 use claims::Claims;
 use exits::Exits;
 use host_devices::DeviceHolds;
@@ -126,6 +132,8 @@ pub struct ModulesParts {
     pub sealer: Arc<dyn Sealer>,
     /// Stores of trials.
     pub memory_store: MemoryStore,
+    /// Copies of the database, the data of modules, and their tokens.
+    pub backup: BackupParts,
     /// What the operator decides.
     pub config: ModulesConfig,
 }
@@ -152,6 +160,10 @@ pub struct Modules {
     /// Held while images are removed.
     pruning: tokio::sync::Mutex<()>,
     progress: Progresses,
+    /// Backups and restores.
+    backups: Arc<Backups>,
+    /// Cancelled when the hub has to start anew.
+    restart: CancellationToken,
     exits: Exits,
     device_holds: Arc<DeviceHolds>,
     jobs: Arc<Jobs>,
@@ -173,20 +185,19 @@ impl Modules {
     /// # Errors
     /// If the store or the data directory cannot be read.
     pub async fn load(parts: ModulesParts) -> Result<Arc<Self>, ApiError> {
-        let records = read(parts.api.store(), |rows| rows.modules()).await?;
-        let slots = records.into_iter().map(at_start).map(|record| (record.name.clone(), Arc::new(Slot::new(record))));
-        let slots = slots.collect();
         let publishers = Publishers::load(parts.api.clone()).await?;
         let modules = Arc::new(Self {
             parts,
             publishers,
-            slots: Mutex::new(slots),
+            slots: Mutex::default(),
             claims: Mutex::default(),
             untidy: Mutex::default(),
             images_seen: AtomicBool::new(false),
             reconciling: tokio::sync::Mutex::default(),
             pruning: tokio::sync::Mutex::default(),
             progress: Progresses::default(),
+            backups: Arc::default(),
+            restart: CancellationToken::new(),
             exits: Exits::default(),
             device_holds: Arc::default(),
             jobs: Arc::default(),
@@ -199,6 +210,10 @@ impl Modules {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        modules.finish_restores().await?;
+        let records = read(modules.parts.api.store(), |rows| rows.modules()).await?;
+        let slots = records.into_iter().map(at_start).map(|record| (record.name.clone(), Arc::new(Slot::new(record))));
+        modules.slots.lock().expect("nobody else has it yet").extend(slots);
         modules.parts.api.set_modules(&modules);
         for record in modules.records() {
             if let Some(token) = record.token {
@@ -207,7 +222,8 @@ impl Modules {
         }
         let tried = modules.recover_files().await?;
         let installed = modules.records().into_iter().map(|record| record.name);
-        modules.untidy.lock().expect("nobody else has it yet").extend(tried.into_iter().chain(installed));
+        let untidy = tried.into_iter().chain(installed);
+        modules.untidy.lock().expect("nobody else has it yet").extend(untidy);
         for slot in modules.all_slots() {
             let waiting = modules.read_waiting(&slot.record().name);
             slot.set_waiting_port(waiting.as_ref().and_then(|staged| staged.manifest.port));

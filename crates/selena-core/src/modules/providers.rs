@@ -30,7 +30,7 @@ impl Modules {
     }
 
     /// None of a manifest that this core does not read any more.
-    fn providers_of(&self, record: &ModuleRecord) -> BTreeMap<String, OAuthProvider> {
+    pub(super) fn providers_of(&self, record: &ModuleRecord) -> BTreeMap<String, OAuthProvider> {
         self.manifest(record).map(|manifest| manifest.oauth).unwrap_or_default()
     }
 

@@ -16,7 +16,7 @@ const MARKER: &str = ".selena-hub";
 /// What the sandbox names a data image until it is whole.
 const UNFINISHED: &str = ".ext4.new";
 /// The directories the hub makes, and wipes or tidies at its start.
-const OWN: [&str; 6] = ["staging", "modules", "volumes", "aside", "previous", "pending"];
+const OWN: [&str; 7] = ["staging", "modules", "volumes", "aside", "previous", "pending", "restoring"];
 
 impl Modules {
     /// Makes the directories, undoes updates that were cut, and wipes uploads.

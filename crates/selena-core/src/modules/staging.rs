@@ -65,6 +65,10 @@ impl Upload {
         }
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn package_dir(&self) -> PathBuf {
         self.dir.join("package")
     }

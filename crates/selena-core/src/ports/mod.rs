@@ -1,5 +1,6 @@
 //! What the core needs from the world, as traits; other crates implement them and `selenad` wires them.
 
+mod copies;
 mod dial;
 mod host_devices;
 mod https;
@@ -11,7 +12,9 @@ mod sandbox;
 mod seal;
 mod store;
 mod vault;
+mod volumes;
 
+pub use copies::{CopyError, DATABASE_FILE, StoreCopies};
 pub use dial::{Dial, DialError, DialTarget};
 pub use host_devices::{DeviceGrant, DeviceNumber, DeviceRefusal, HostDevice, HostDeviceKind, HostDevices};
 pub use https::{Https, HttpsAnswer, HttpsError, HttpsRequest};
@@ -29,3 +32,4 @@ pub use store::{
     TableBytes, Tx, Work,
 };
 pub use vault::{StoredSecret, Vault, VaultCounters, VaultError};
+pub use volumes::{DataVolumes, VolumeError};

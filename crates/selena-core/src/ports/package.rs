@@ -42,6 +42,18 @@ pub trait PackageReader: std::fmt::Debug + Send + Sync + 'static {
     /// [`PackageError`].
     fn unpack(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError>;
 
+    /// Packs the files of a package that lies unpacked into a ZIP without compression, for a backup.
+    ///
+    /// # Errors
+    /// [`PackageError::DiskFull`], [`PackageError::Io`].
+    fn pack(&self, package: &Path, into: &File) -> Result<(), PackageError>;
+
+    /// As [`PackageReader::unpack`], of a ZIP that [`PackageReader::pack`] made: it may be as large as its files.
+    ///
+    /// # Errors
+    /// [`PackageError`].
+    fn unpack_packed(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError>;
+
     /// Reads what the image in an `image.tar` starts. Quick: layers are not read (protocol, section 4, row `oci`).
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod answer;
 mod credentials;
 mod egress;
 mod kept;
+pub(crate) use kept::Kept;
 mod oauth;
 mod request;
 mod slots;

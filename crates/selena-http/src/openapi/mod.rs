@@ -1,5 +1,6 @@
 //! The API described for programs: OpenAPI 3.1, made from the route table, the permission table and the schemas.
 
+mod backup;
 mod operations;
 
 use selena_core::{Operation, Right, Rule};
@@ -109,6 +110,10 @@ fn content(body: Body) -> Value {
         Body::Stream(name) => json!({ "text/event-stream": json(name) }),
         Body::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
         Body::Environment => json!({ "application/octet-stream": { "schema": { "type": "string" } } }),
+        Body::Backup => json!({ "application/age": { "schema": { "type": "string", "format": "binary" } } }),
+        Body::BackupForm => {
+            json!({ "multipart/form-data": { "schema": { "$ref": "#/components/schemas/BackupForm" } } })
+        }
         Body::Package => json!({
             "multipart/form-data": { "schema": { "$ref": "#/components/schemas/PackageForm" } },
             "application/zip": { "schema": { "type": "string", "format": "binary" } },

@@ -2,6 +2,8 @@
 
 use selena_core::Operation;
 
+use super::backup;
+
 /// A body.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Body {
@@ -15,6 +17,10 @@ pub(super) enum Body {
     Environment,
     /// A package.
     Package,
+    /// A backup, and what opens it.
+    BackupForm,
+    /// A backup.
+    Backup,
 }
 use Body::{Environment, Json, Package, Stream, Text};
 
@@ -254,6 +260,17 @@ pub(super) const fn describe(operation: Operation) -> Described {
             ..consent("Grant exactly what was shown", &[(200, "It goes on.", Some(Json("ModuleStatus")))])
         },
         Op::ConsentRefuse => consent("Drop what waits for consent", &[(204, "It is dropped.", None)]),
+        Op::BackupCreate => backup::CREATE,
+        Op::BackupCheck => backup::CHECK,
+        Op::BackupRestore => backup::RESTORE,
+        Op::BackupStatusStream => asks(
+            "Every step of the backup or restore that goes on until it is over, or how the last one ended",
+            &[(200, "One step a line.", Some(Stream("BackupProgress")))],
+        )
+        .errors(&[(404, "There was none since the hub started.")]),
+        Op::BackupCancel => {
+            asks("End the backup or restore that goes on", &[(204, "It ends.", None)]).errors(&[(404, "None goes on.")])
+        }
         Op::PublisherList => {
             asks("Publishers' keys, and the modules they signed", &[(200, "Keys.", Some(Json("Publishers")))])
         }

@@ -1,5 +1,6 @@
 //! The handlers, one file for each part of section 5.
 
+pub(crate) mod backup;
 pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod integrity;

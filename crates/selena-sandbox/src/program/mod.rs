@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use selena_channel::{AllowedPeer, Server, adopt, listen};
-use selena_core::ports::Sandbox;
 use selena_runtime::{machine, notify, shutdown, sockets::PassedSockets, startup_code};
 use selena_sandbox::{Confinement, DockerSandbox};
 use selena_types::ResourceLimits;
@@ -44,9 +43,9 @@ async fn serve(places: Places, mut passed: PassedSockets) -> anyhow::Result<()> 
         tracing::warn!(sockets = ?passed.left(), "systemd passed sockets that are not known; the name is `{SOCKET_NAME}`");
     }
     let gate = Arc::new(Confinement::new(places.sandbox.clone(), limits()));
-    let sandbox: Arc<dyn Sandbox> = Arc::new(DockerSandbox::new(places.sandbox));
+    let sandbox = Arc::new(DockerSandbox::new(places.sandbox));
     let peer = AllowedPeer { uid: places.core_uid, root: places.dev };
-    let server = Arc::new(Server::new(sandbox, gate, peer));
+    let server = Arc::new(Server::new(sandbox.clone(), sandbox, gate, peer));
     let stop = CancellationToken::new();
     let pulse = notify::watchdog_interval().map(|every| (every, notify::watchdog as fn()));
     let served = tokio::spawn(server.run(listener, stop.clone(), pulse));

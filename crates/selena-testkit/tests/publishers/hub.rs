@@ -21,7 +21,7 @@ use selena_http::{Client, Server};
 use selena_package::{Limits, Unpacked, unpack};
 use selena_signature::{FileDigests, PackageSignature, PrivateKey, PublicKey};
 use selena_store::Sqlite;
-use selena_testkit::LoopbackSandbox;
+use selena_testkit::{LoopbackSandbox, no_backups};
 use selena_types::{Manifest, ModuleState, ResourceLimits};
 use selena_vault::{FileKeySealer, GuardedDial};
 use serde_json::{Value, json};
@@ -49,6 +49,14 @@ impl PackageReader for Packages {
             Ok(Unpacked { manifest, signature, files }) => Ok(UnpackedPackage { manifest, signature, files }),
             Err(error) => Err(PackageError::Refused { code: error.code(), message: error.to_string() }),
         }
+    }
+
+    fn pack(&self, _package: &Path, _into: &File) -> Result<(), PackageError> {
+        Err(PackageError::Refused { code: "zip_corrupt", message: "nothing is packed here".to_owned() })
+    }
+
+    fn unpack_packed(&self, zip: &File, into: &Path) -> Result<UnpackedPackage, PackageError> {
+        self.unpack(zip, into)
     }
 
     fn image_program(&self, _image: &File) -> Result<ImageProgram, PackageError> {
@@ -183,6 +191,7 @@ async fn assemble(dir: &Path, store: Arc<dyn Store>, vendor_key: Option<PublicKe
             Ok(store) => Ok(Arc::new(store)),
             Err(_) => Err(StoreError::Stopped),
         }),
+        backup: no_backups(),
         config: ModulesConfig {
             data_dir: dir.join("data"),
             limits: LIMITS,

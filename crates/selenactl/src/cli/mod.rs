@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod module;
 mod publisher;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use selena_types::{DeviceId, EventPattern};
 
+pub(crate) use backup::{BackupCommand, BackupKey, BackupLock};
 pub(crate) use module::{DevArgs, Language, ModuleCommand, Name, NewArgs, PrivateText};
 pub(crate) use publisher::{AddArgs, PublisherCommand, RotationArgs};
 
@@ -46,6 +48,9 @@ pub(crate) enum Command {
     /// Say whose signatures on modules this hub believes, and make keys to sign with.
     #[command(subcommand)]
     Publisher(PublisherCommand),
+    /// Make, check and restore backups of a module or the whole hub.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// See devices and set their state.
     #[command(subcommand)]
     Device(DeviceCommand),

@@ -1,6 +1,7 @@
 //! What each command does: ask the hub, show its answer.
 
 mod author;
+mod backup;
 mod config;
 mod consent;
 mod devices;
@@ -51,6 +52,7 @@ pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) 
     match command {
         Command::Module(command) => modules::run(command, client, screen).await,
         Command::Publisher(command) => publishers::run(command, client, screen).await,
+        Command::Backup(command) => backup::run(command, client, screen).await,
         Command::Device(command) => devices::run(command, client, screen).await,
         Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
         Command::Info => system::show("/system/info", client, screen).await,

@@ -40,8 +40,13 @@ const RULES: &[Rule] = &[
         "hub and command line check the same signatures, and neither is carried into the other",
     ),
     rule(
+        "selena-backup",
+        Only(&["selena-types"]),
+        "what reads backups of strangers gives out bytes and must not reach anything else",
+    ),
+    rule(
         "selena-core",
-        Only(&["selena-killpoints", "selena-signature", "selena-types"]),
+        Only(&["selena-backup", "selena-killpoints", "selena-signature", "selena-types"]),
         "the core decides; what it needs of the world it declares as ports",
     ),
     rule(
@@ -113,7 +118,11 @@ const RULES: &[Rule] = &[
     rule(FORGE, Only(&[]), "what forges packages must not know how they are read"),
     rule(POWERCUT, Only(&[]), "a disk knows nothing of what is written to it"),
     rule("sample-*", Only(&["selena-sdk"]), "samples show what a module author can do, who has the SDK and no more"),
-    rule("selena-tests", Only(&[FORGE, POWERCUT]), "black-box tests go through the public doors"),
+    rule(
+        "selena-tests",
+        Only(&[FORGE, POWERCUT, "selena-backup"]),
+        "black-box tests go through the public doors; what strangers can make, they make with the format's own crate",
+    ),
     rule("selena-test-probe", Only(&[]), "a module of the tests is a stranger, as every module"),
     rule(TESTKIT, Any, ""),
     rule("xtask", Any, ""),

@@ -56,7 +56,7 @@ pub(super) fn share(module: &ModuleName, path: &str, leases: &[Lease], there: &H
 
 impl Modules {
     /// What is plugged in now.
-    pub(super) fn plugged_in(&self) -> std::sync::Arc<HostDevices> {
+    pub(in super::super) fn plugged_in(&self) -> std::sync::Arc<HostDevices> {
         self.parts.sandbox.devices().borrow().clone()
     }
 

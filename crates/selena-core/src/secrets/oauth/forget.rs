@@ -46,6 +46,17 @@ impl OAuth {
         Ok(())
     }
 
+    /// What is in memory of a module's tokens is read again: others were put into the vault.
+    ///
+    /// # Errors
+    /// If the vault cannot be listed.
+    pub(crate) async fn look_again(&self, module: &ModuleName) -> Result<(), ApiError> {
+        for place in self.places_of(module).await? {
+            self.reload(&place).await;
+        }
+        Ok(())
+    }
+
     /// Every place of a module of which anything is known.
     async fn places_of(&self, module: &ModuleName) -> Result<Vec<Place>, ApiError> {
         let mut places = self.kept.places().await?;

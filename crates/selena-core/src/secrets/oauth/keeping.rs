@@ -180,6 +180,15 @@ impl OAuth {
         }
     }
 
+    pub(super) async fn reload(&self, place: &Place) {
+        let entry = self.entry(place);
+        let mut held = entry.held.lock().await;
+        *held = Held::default();
+        if let Err(error) = self.load_tokens(place, &entry, &mut held).await {
+            tracing::warn!(module = %place.0, provider = place.1, %error, "a token was not loaded");
+        }
+    }
+
     async fn good_token(&self, place: Place, config: Option<&OAuthProvider>) -> Result<Secret, CredentialsError> {
         let entry = self.entry(&place);
         let mut held = entry.held.lock().await;
