@@ -122,7 +122,8 @@ impl Modules {
         let names = std::mem::take(&mut *self.untidy.lock().expect("nothing panics while it holds the names"));
         for name in names {
             if self.is_claimed(&name) {
-                // An install of it is under way, and tidies up behind itself.
+                // An install of it is under way: what that leaves is looked at when it has ended.
+                self.tidy_later(&name);
                 continue;
             }
             let tidied = match self.slot(&name) {
