@@ -1,5 +1,7 @@
 //! A hub of a test's own.
 
+mod ends;
+
 use std::{
     fs::{self, File},
     io::Read,
@@ -14,19 +16,14 @@ use std::{
 
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::signal::{Signal, kill},
-    unistd::{Pid, geteuid},
+    unistd::geteuid,
 };
-use selena_powercut::{Cut, Mounted};
+use selena_powercut::Mounted;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Answer, Client, Door, Engine, Module, Options, Package,
-    http::Request,
-    processes::{self, Processes},
-    start::{spawn, spawn_core},
-    wait,
+    Answer, Client, Door, Engine, Module, Options, Package, http::Request, processes::Processes, start::spawn, wait,
 };
 
 /// A hub. Dropping it kills it, and removes all that it made.
@@ -92,142 +89,6 @@ impl Hub {
         let (token, webhook_secret) = (random_hex(), random_hex());
         let (processes, port) = spawn(&options, dir.path(), &prefix(number), &token, &webhook_secret);
         Self { options, disk, dir, prefix: prefix(number), token, webhook_secret, processes, port }
-    }
-
-    /// The power goes: the hub and its containers end, and its disk is what the cut leaves of it.
-    ///
-    /// # Panics
-    /// If it has no disk of its own, or that cannot be mounted.
-    pub fn cut_power(&mut self, cut: Cut) {
-        self.kill();
-        for container in self.engine().containers(&self.prefix) {
-            self.engine().kill(container["Id"].as_str().unwrap_or_default());
-        }
-        let data = self.data_dir();
-        drop(self.disk.take());
-        let disk = self.options.disk.as_ref().expect("the hub has a disk of its own");
-        self.disk = Some(disk.after_cut(cut, &data).expect("a journal makes the disk whole"));
-    }
-
-    /// The file system of its disk, if it has one of its own.
-    #[must_use]
-    pub fn disk(&self) -> Option<&Mounted> {
-        self.disk.as_ref()
-    }
-
-    /// Kills it; what it wrote stays in the kernel's cache.
-    pub fn kill(&mut self) {
-        self.processes.kill();
-    }
-
-    /// Kills the core only.
-    pub fn kill_core(&mut self) {
-        processes::kill(&mut self.processes.core);
-    }
-
-    /// Kills the sandbox only.
-    ///
-    /// # Panics
-    /// If it is no process of its own.
-    pub fn kill_sandbox(&mut self) {
-        processes::kill(self.processes.sandbox.as_mut().expect("the hub is two processes"));
-    }
-
-    /// Starts the core again; its port changes.
-    #[track_caller]
-    pub fn start_core_again(&mut self) {
-        let dir = self.dir.path();
-        (self.processes.core, self.port) =
-            spawn_core(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
-    }
-
-    /// Starts the sandbox again.
-    #[track_caller]
-    pub fn start_sandbox_again(&mut self) {
-        self.processes.sandbox = Some(processes::spawn_sandbox(&self.options, self.dir.path(), &self.prefix));
-    }
-
-    /// Tells it to end; gives its exit code.
-    pub fn terminate(&mut self) -> Option<i32> {
-        kill(Pid::from_raw(self.pid()), Signal::SIGTERM).expect("the hub can be told");
-        let code = self.processes.core.wait().expect("the hub ends").code();
-        if let Some(sandbox) = &mut self.processes.sandbox {
-            kill(Pid::from_raw(sandbox.id().cast_signed()), Signal::SIGTERM).expect("the sandbox can be told");
-            assert_eq!(sandbox.wait().expect("the sandbox ends").code(), Some(0), "the sandbox ends well");
-        }
-        code
-    }
-
-    /// Starts it again with the same data; its port changes.
-    #[track_caller]
-    pub fn start_again(&mut self) {
-        let dir = self.dir.path();
-        (self.processes, self.port) = spawn(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
-    }
-
-    /// Starts it again with the same data and a new key for secrets.
-    #[track_caller]
-    pub fn start_again_with_new_key(&mut self) {
-        self.options.new_key = true;
-        self.start_again();
-        self.options.new_key = false;
-    }
-
-    /// Starts it again so that it dies at the change of that number, counted from [`Hub::count_points`].
-    pub fn start_again_to_die_at(&mut self, kill_at: u64) {
-        self.kill();
-        self.options.kill_at = kill_at;
-        self.start_again();
-        self.options.kill_at = 0;
-    }
-
-    /// From now on it counts the changes it makes.
-    pub fn count_points(&self) {
-        fs::write(self.points_file(), "").expect("the test's own file");
-    }
-
-    /// The changes it made since it counts: `<number> <what>`.
-    #[must_use]
-    pub fn points(&self) -> Vec<String> {
-        let text = fs::read_to_string(self.points_file()).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    /// Counts no more.
-    pub fn forget_points(&self) {
-        fs::remove_file(self.points_file()).expect("it counted");
-    }
-
-    fn points_file(&self) -> PathBuf {
-        self.dir.path().join("points")
-    }
-
-    /// Whether it still runs.
-    pub fn lives(&mut self) -> bool {
-        self.processes.core.try_wait().is_ok_and(|ended| ended.is_none())
-    }
-
-    /// Moves the days of all crashes that are stored, while the hub does not run.
-    ///
-    /// # Panics
-    /// If its database is not as expected.
-    pub fn set_crash_days(&self, years: i64) {
-        const YEAR_MICROS: i64 = 365 * 24 * 3600 * 1_000_000;
-        let database = rusqlite::Connection::open(self.data_dir().join("selena.db")).expect("the hub's database");
-        let moved = "UPDATE modules SET crashes =
-            (SELECT json_group_array(value + ?1) FROM json_each(modules.crashes))";
-        database.execute(moved, [years * YEAR_MICROS]).expect("the table of modules");
-    }
-
-    /// How many rows a table of its database has.
-    ///
-    /// # Panics
-    /// If there is no such table.
-    #[must_use]
-    pub fn rows(&self, table: &str) -> i64 {
-        let database = rusqlite::Connection::open(self.data_dir().join("selena.db")).expect("the hub's database");
-        let count = database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-        count.expect("the table is there")
     }
 
     /// The API on the host, without a token.

@@ -138,6 +138,26 @@ impl Shared {
             };
             self.engine.ask(REMOVING_IMAGES, remove).await?;
         }
+        self.remove_nameless_images().await
+    }
+
+    /// Removes images of this hub that lost their name while a container ran from them, which is not there any more.
+    async fn remove_nameless_images(&self) -> Result<(), SandboxError> {
+        let Ok(_nothing_is_made) = self.importing.try_write() else { return Ok(()) };
+        let mut filters = self.labels(None);
+        filters.insert("dangling".to_owned(), vec!["true".to_owned()]);
+        let options = ListImagesOptions { filters: Some(filters), ..ListImagesOptions::default() };
+        let list = |docker: Docker| async move { docker.list_images(Some(options)).await };
+        for image in self.engine.ask(LISTING_IMAGES, list).await? {
+            let remove = |docker: Docker| async move {
+                match docker.remove_image(&image.id, None::<RemoveImageOptions>, None).await {
+                    // A container still runs from it.
+                    Err(error) if failure::has_status(&error, 409) => Ok(()),
+                    removed => fine_if_gone(removed.map(|_| ())),
+                }
+            };
+            self.engine.ask(REMOVING_IMAGES, remove).await?;
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use selena_core::ports::{
 use selena_types::ModuleName;
 use semver::Version;
 use tokio::{
-    sync::{Mutex, mpsc, watch},
+    sync::{Mutex, RwLock, mpsc, watch},
     task::JoinHandle,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) runs: Arc<Runs>,
     /// Held while an image is looked for among the loop devices and attached to one.
     pub(crate) attaching: ImageLocks,
+    /// Read while an image is made: the engine names it last, and until then it looks like one that lost its name.
+    pub(crate) importing: RwLock<()>,
     /// Devices of containers that did not start in time and could not be removed yet.
     pub(crate) parked: Mutex<Vec<(RunId, LoopDevice)>>,
 }
@@ -53,6 +55,7 @@ impl DockerSandbox {
             engine,
             runs: Arc::new(Runs::new()),
             attaching: ImageLocks::default(),
+            importing: RwLock::default(),
             parked: Mutex::default(),
         });
         let supervisor = tokio::spawn(supervisor::supervise(Arc::clone(&shared)));

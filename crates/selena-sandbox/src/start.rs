@@ -40,7 +40,10 @@ impl Shared {
         validation::check(&self.config, &spec)?;
         let name = self.config.container_name(spec.purpose, &spec.module);
         self.remove_left_over(&name).await?;
-        let image = images::ensure(&self.engine, &self.config, &spec).await?;
+        let image = {
+            let _importing = self.importing.read().await;
+            images::ensure(&self.engine, &self.config, &spec).await?
+        };
         let passwd = self.passwd_file(&spec).await?;
         let nodes = granted::nodes(&self.config.sysfs, &spec.devices).await?;
         let package = package::find(&self.config, &spec).await?;

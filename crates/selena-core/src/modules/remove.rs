@@ -89,6 +89,10 @@ impl Modules {
         })
         .await?;
         live.removed = true;
+        if self.is_claimed(&name) {
+            // A trial of it runs at this moment, and the image it runs from could lose no more than its name.
+            self.tidy_later(&name);
+        }
         self.slots.lock().expect("nothing panics while it holds the slots").remove(&name);
         self.parts.api.subscriptions().forget_module(&name);
         self.parts.api.intents().forget(&name);

@@ -71,7 +71,8 @@ impl Modules {
 
     async fn tidy_images_of(self: Arc<Self>, name: ModuleName) {
         if self.is_claimed(&name) {
-            // An install of it is under way, and tidies up behind itself.
+            // An install of it is under way: what that leaves is looked at when it has ended.
+            self.tidy_later(&name);
             return;
         }
         let tidied = match self.slot(&name) {
