@@ -3,8 +3,6 @@
 //!
 //! `SELENA_UNINSTALL_CYCLES` says how often; `cargo xtask uninstall-cycles` makes 100.
 
-#![expect(clippy::print_stdout, reason = "what was measured is the test's result")]
-
 use std::{env, fs, os::unix::fs::MetadataExt, path::Path};
 
 use selena_tests::{Engine, Hub, Package, wait};

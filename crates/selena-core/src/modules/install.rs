@@ -78,7 +78,7 @@ impl Modules {
         let (told, outcome) = oneshot::channel();
         let (modules, who) = (self.clone(), who.to_owned());
         self.tasks.spawn(async move {
-            let outcome = job.run(Box::pin(modules.install_claimed(&claim, existing, staged))).await;
+            let outcome = job.run(modules.install_claimed(&claim, existing, staged)).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");
