@@ -140,6 +140,19 @@ impl Hub {
         database.execute(moved, [years * YEAR_MICROS]).expect("the table of modules");
     }
 
+    /// Moves what was written lately from the database's log into the database, so that its size can be measured: the
+    /// log is a ring of some MiB that is filled anew again and again.
+    ///
+    /// # Panics
+    /// If that is not possible.
+    pub fn empty_log_of_database(&self) {
+        let database = rusqlite::Connection::open(self.data_dir().join("selena.db")).expect("the hub's database");
+        database.busy_timeout(std::time::Duration::from_secs(10)).expect("a limit");
+        let busy: i64 =
+            database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).expect("a checkpoint");
+        assert_eq!(busy, 0, "the log is in use");
+    }
+
     /// How many rows a table of its database has.
     ///
     /// # Panics

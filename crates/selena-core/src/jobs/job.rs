@@ -219,10 +219,14 @@ impl Job {
     ///
     /// # Errors
     /// The work's.
-    pub async fn run<T>(self, work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
-        let outcome = current::within(Arc::clone(&self.0), work).await;
-        self.end(outcome.as_ref().err());
-        outcome
+    pub fn run<T>(self, work: impl Future<Output = Result<T, ApiError>>) -> impl Future<Output = Result<T, ApiError>> {
+        // In a box: what a job does is large, and whoever waits for it would be too.
+        let work = Box::pin(work);
+        async move {
+            let outcome = current::within(Arc::clone(&self.0), work).await;
+            self.end(outcome.as_ref().err());
+            outcome
+        }
     }
 
     /// It failed before its work began.

@@ -101,7 +101,7 @@ impl Modules {
         let (told, outcome) = oneshot::channel();
         let modules = self.clone();
         self.tasks.spawn(async move {
-            let outcome = job.run(Box::pin(modules.install_claimed(&claim, existing, staged))).await;
+            let outcome = job.run(modules.install_claimed(&claim, existing, staged)).await;
             if let Err(error) = &outcome {
                 let name = &claim.name;
                 tracing::warn!(module = %name, error = error as &dyn std::error::Error, code = error.code(), "not installed");

@@ -37,7 +37,8 @@ impl Modules {
                 cause = exit.ended() => Crash::Ended(cause),
                 why = modules.unhealthy(&run.run, run.port) => Crash::Unhealthy(why),
             };
-            modules.crashed(&slot, &run.run, reason).await;
+            // In a box: this task lives as long as the run, and what follows a crash is large.
+            Box::pin(modules.crashed(&slot, &run.run, reason)).await;
         });
         live.active = Some(active);
     }

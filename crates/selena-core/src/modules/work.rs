@@ -46,12 +46,13 @@ impl Modules {
     }
 
     /// Runs a job to its end, also if the client that asked for it is gone.
-    pub(super) async fn finish<T: Send + 'static>(
+    pub(super) fn finish<T: Send + 'static>(
         &self,
         job: Job,
         work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.tasks.spawn(job.run(work)).await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
+    ) -> impl Future<Output = Result<T, ApiError>> {
+        let done = self.tasks.spawn(job.run(work));
+        async move { done.await.unwrap_or_else(|panic| Err(ApiError::internal(panic))) }
     }
 
     /// Waits until nothing else is done to a module; a job that is stopped waits no longer.
