@@ -105,10 +105,8 @@ fn a_wrong_key_is_told_before_the_backup_is_sent_whole() {
     // The header, and a promise of a GiB that never comes: whoever waits for it is not answered.
     let body = form(OTHER, &good[..300.min(good.len())]);
     let body = &body[..body.len() - "\r\n--a-boundary-that-stands-in-no-backup--\r\n".len()];
-    let head = format!(
-        "POST /api/v1/restore HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1073741824\r\n\
-         Content-Type: multipart/form-data; boundary=a-boundary-that-stands-in-no-backup\r\n\r\n"
-    );
+    let head = "POST /api/v1/restore HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1073741824\r\n\
+                Content-Type: multipart/form-data; boundary=a-boundary-that-stands-in-no-backup\r\n\r\n";
     let answer = hub.admin().door().send_raw(&[head.as_bytes(), body].concat()).expect("a connection");
     assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("backup_key"), "{answer}");
     assert!(!hub.audit("backup_key").is_empty());

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Modules,
+        aside::NO_DATA,
         staging::{blocking, move_durably, remove_all},
     },
     create::put_module_rows,
@@ -74,8 +75,7 @@ fn move_module(data: &Path, name: &ModuleName) -> io::Result<()> {
     }
     if plan.join("volumes").join(&file).exists() {
         move_durably(&plan.join("volumes").join(&file), &data.join("volumes").join(&file))?;
-        fs::write(plan.join(HAD_DATA), "")?;
-    } else if !plan.join(HAD_DATA).exists() && plan.join("modules").join(name).exists() {
+    } else if plan.join(NO_DATA).exists() {
         remove_all(&data.join("volumes").join(&file))?;
     }
     let previous = plan.join("previous").join(name);
@@ -91,9 +91,6 @@ fn move_module(data: &Path, name: &ModuleName) -> io::Result<()> {
     }
     Ok(())
 }
-
-/// Says of a plan that the data it brought is in its place.
-const HAD_DATA: &str = "had-data";
 
 impl Modules {
     /// Finishes what was planned when the hub ended; before it reads what it has.

@@ -169,9 +169,10 @@ impl PartVisitor for Stage {
         for dir in ["db", "modules", "volumes", "previous"] {
             fs::DirBuilder::new().mode(0o755).create(self.dir().join(dir)).map_err(super::disk)?;
         }
-        // A module of which no data comes has none, and none before it.
-        for module in &index.modules {
-            if index.scope != Scope::Hub && module.previous.is_none() {
+        if let (Scope::Module(_), [module]) = (&index.scope, &index.modules[..]) {
+            // Said by the plan itself, so that what was moved out of it already is not taken for what never was there.
+            fs::write(self.dir().join(NO_DATA), "").map_err(super::disk)?;
+            if module.previous.is_none() {
                 fs::write(self.dir().join(NO_PREVIOUS), "").map_err(super::disk)?;
             }
         }
@@ -194,7 +195,13 @@ impl PartVisitor for Stage {
                 self.take_package(name, self.dir().join("modules").join(name.as_str()), content)?;
                 Ok(())
             }
-            Part::Data(name) => self.take_data(name, &volume(self, name), content),
+            Part::Data(name) => {
+                self.take_data(name, &volume(self, name), content)?;
+                if self.is_of_one_module() {
+                    fs::remove_file(self.dir().join(NO_DATA)).map_err(super::disk)?;
+                }
+                Ok(())
+            }
             Part::PreviousPackage(name) => {
                 let dir = previous(self, name);
                 self.take_package(name, dir.join("package"), content)?;
