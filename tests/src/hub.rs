@@ -1,5 +1,7 @@
 //! A hub of a test's own.
 
+mod halves;
+
 use std::{
     fs::{self, File},
     io::Read,
@@ -21,11 +23,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    Answer, Client, Door, Engine, Module, Options, Package,
-    http::Request,
-    processes::{self, Processes},
-    start::{spawn, spawn_core},
-    wait,
+    Answer, Client, Door, Engine, Module, Options, Package, http::Request, processes::Processes, start::spawn, wait,
 };
 
 /// A hub. Dropping it kills it, and removes all that it made.
@@ -93,33 +91,6 @@ impl Hub {
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         self.processes.kill();
-    }
-
-    /// Kills the core only.
-    pub fn kill_core(&mut self) {
-        processes::kill(&mut self.processes.core);
-    }
-
-    /// Kills the sandbox only.
-    ///
-    /// # Panics
-    /// If it is no process of its own.
-    pub fn kill_sandbox(&mut self) {
-        processes::kill(self.processes.sandbox.as_mut().expect("the hub is two processes"));
-    }
-
-    /// Starts the core again; its port changes.
-    #[track_caller]
-    pub fn start_core_again(&mut self) {
-        let dir = self.dir.path();
-        (self.processes.core, self.port) =
-            spawn_core(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
-    }
-
-    /// Starts the sandbox again.
-    #[track_caller]
-    pub fn start_sandbox_again(&mut self) {
-        self.processes.sandbox = Some(processes::spawn_sandbox(&self.options, self.dir.path(), &self.prefix));
     }
 
     /// Tells it to end; gives its exit code.
@@ -293,27 +264,6 @@ impl Hub {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    /// All that its sandbox logged, if that is a process of its own.
-    #[must_use]
-    pub fn sandbox_log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("sandbox-log")).unwrap_or_default()
-    }
-
-    /// The sandbox's process.
-    ///
-    /// # Panics
-    /// If it is no process of its own.
-    #[must_use]
-    pub fn sandbox_pid(&self) -> i32 {
-        self.processes.sandbox.as_ref().expect("the hub is two processes").id().cast_signed()
-    }
-
-    /// The socket between core and sandbox.
-    #[must_use]
-    pub fn sandbox_socket(&self) -> PathBuf {
-        self.dir.path().join("run/sandbox.sock")
     }
 
     /// Its process.

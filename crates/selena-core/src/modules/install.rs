@@ -169,7 +169,8 @@ impl Modules {
             None => self.parts.sandbox.purge(name).await,
         };
         if let Err(error) = cleaned {
-            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a trial left something behind");
+            tracing::warn!(module = %name, error = &error as &dyn std::error::Error, "a trial left something behind; tried again later");
+            self.untidy.lock().expect("nothing panics while it holds the names").insert(name.clone());
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) async fn slice(port: u16, span: Duration) -> anyhow::Result<Pings> {
 pub(super) async fn run(port: u16, span: Duration) -> anyhow::Result<()> {
     // No container is ever asked for: the sandbox is there because the client wants one.
     let nowhere = std::env::temp_dir().join("no-such-place-of-the-benchmark");
-    let mut config = SandboxConfig::new(nowhere.clone(), nowhere.clone(), "bench".to_owned());
+    let mut config = SandboxConfig::new(nowhere.clone(), nowhere.clone(), nowhere.clone(), "bench".to_owned());
     config.docker_socket = nowhere;
     let client = Client::new(Arc::new(DockerSandbox::new(config)));
     // As a courier of the hub: in a task of its own.
