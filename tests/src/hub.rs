@@ -1,6 +1,7 @@
 //! A hub of a test's own.
 
 mod ends;
+mod halves;
 
 use std::{
     fs::{self, File},
@@ -208,27 +209,6 @@ impl Hub {
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    /// All that its sandbox logged, if that is a process of its own.
-    #[must_use]
-    pub fn sandbox_log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("sandbox-log")).unwrap_or_default()
-    }
-
-    /// The sandbox's process.
-    ///
-    /// # Panics
-    /// If it is no process of its own.
-    #[must_use]
-    pub fn sandbox_pid(&self) -> i32 {
-        self.processes.sandbox.as_ref().expect("the hub is two processes").id().cast_signed()
-    }
-
-    /// The socket between core and sandbox.
-    #[must_use]
-    pub fn sandbox_socket(&self) -> PathBuf {
-        self.dir.path().join("run/sandbox.sock")
     }
 
     /// Its process.

@@ -41,6 +41,6 @@ pub use image::Image;
 pub use module::Module;
 pub use outside::Outside;
 pub use package::Package;
-pub use processes::CORE_USER;
+pub use processes::{CORE_USER, unprivileged};
 pub use receiver::{Receiver, Reply, Webhook};
 pub use start::Options;

@@ -69,12 +69,18 @@ pub(crate) fn readable(options: &Options, file: &Path, dir: &Path) -> PathBuf {
     copy
 }
 
-/// The core as a user without any capability, who can get none.
-pub(crate) fn unprivileged_core(options: &Options, dir: &Path) -> Command {
+/// Begins a command line that runs as a user and a group without any capability, who can get none.
+#[must_use]
+pub fn unprivileged(user: u32, group: u32) -> Command {
     let mut command = Command::new("setpriv");
-    let user = CORE_USER.to_string();
-    command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
+    command.args(["--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"]);
     command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--"]);
+    command
+}
+
+/// The core, unprivileged.
+pub(crate) fn unprivileged_core(options: &Options, dir: &Path) -> Command {
+    let mut command = unprivileged(CORE_USER, CORE_USER);
     command.arg(program(dir)).arg("--dev").arg("--sandbox-socket").arg(socket(dir));
     // It must not use it, and could not.
     command.arg("--docker-socket").arg(options.engine.socket());

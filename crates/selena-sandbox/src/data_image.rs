@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     fcntl::{FallocateFlags, OFlag, fallocate},
     unistd::geteuid,
 };
@@ -82,7 +83,9 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 /// So is a file that this process did not make, since what is in it the kernel mounts as a file system.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path)?;
+    let opened = OpenOptions::new().read(true).write(true).custom_flags(flags.bits()).open(path);
+    let is_link = |error: &io::Error| error.raw_os_error() == Some(Errno::ELOOP as i32);
+    let file = opened.map_err(|error| if is_link(&error) { refused("the data image is a link") } else { error })?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(refused("the data image is no regular file"));

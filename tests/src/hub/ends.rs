@@ -9,10 +9,7 @@ use nix::{
 use selena_powercut::{Cut, Mounted};
 
 use super::Hub;
-use crate::{
-    processes,
-    start::{spawn, spawn_core},
-};
+use crate::start::spawn;
 
 impl Hub {
     /// The power goes: the hub and its containers end, and its disk is what the cut leaves of it.
@@ -39,33 +36,6 @@ impl Hub {
     /// Kills it; what it wrote stays in the kernel's cache.
     pub fn kill(&mut self) {
         self.processes.kill();
-    }
-
-    /// Kills the core only.
-    pub fn kill_core(&mut self) {
-        processes::kill(&mut self.processes.core);
-    }
-
-    /// Kills the sandbox only.
-    ///
-    /// # Panics
-    /// If it is no process of its own.
-    pub fn kill_sandbox(&mut self) {
-        processes::kill(self.processes.sandbox.as_mut().expect("the hub is two processes"));
-    }
-
-    /// Starts the core again; its port changes.
-    #[track_caller]
-    pub fn start_core_again(&mut self) {
-        let dir = self.dir.path();
-        (self.processes.core, self.port) =
-            spawn_core(&self.options, dir, &self.prefix, &self.token, &self.webhook_secret);
-    }
-
-    /// Starts the sandbox again.
-    #[track_caller]
-    pub fn start_sandbox_again(&mut self) {
-        self.processes.sandbox = Some(processes::spawn_sandbox(&self.options, self.dir.path(), &self.prefix));
     }
 
     /// Tells it to end; gives its exit code.
