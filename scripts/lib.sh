@@ -52,6 +52,49 @@ wait_for() {
     done
 }
 
+DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# debian_source_lines SUITE: lines of apt's sources for it, from the host's own mirrors. An Ubuntu host has none of
+# Debian's: it gets no line, and mmdebstrap then uses the mirror built into it. SELENA_DEBIAN_MIRROR names another one.
+debian_source_lines() {
+    if [ -n "${SELENA_DEBIAN_MIRROR:-}" ]; then
+        echo "deb $SELENA_DEBIAN_MIRROR $1 main"
+        return
+    fi
+    # shellcheck disable=SC2016 # these are apt's own variables
+    apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | sort -u |
+        while read -r label uri; do
+            case $label in
+            Debian) echo "deb $uri $1 main" ;;
+            Debian-Security) echo "deb $uri $1-security main" ;;
+            esac
+        done
+}
+
+# mmdebstrap's apt does not read the host's configuration, but must take the same way out.
+apt_proxy_options() {
+    local proxy
+    proxy=$(apt-config --format '%v' dump Acquire::http::Proxy)
+    [ -z "$proxy" ] || echo "--aptopt=Acquire::http::Proxy \"$proxy\""
+}
+
+# Tools of cargo's that the checkout keeps for itself.
+TOOLS=$OUT_DIR/tools
+
+# install_cargo_tool NAME VERSION: does nothing if that version is there.
+install_cargo_tool() {
+    grep -qs "^\"$1 $2 " "$TOOLS/.crates.toml" && return 0
+    CARGO_TARGET_DIR=$TOOLS/build cargo install --quiet --locked --root "$TOOLS" "$1@$2"
+    rm -rf "$TOOLS/build"
+}
+
+# one_at_a_time NAME: the rest of this script waits for another run of it.
+one_at_a_time() {
+    mkdir -p "$OUT_DIR"
+    exec 9>"$OUT_DIR/$1.lock"
+    flock 9
+}
+
 host_triple() { rustc -vV | sed -n 's/^host: //p'; }
 
 # The development hub that scripts/run starts and scripts/stop ends.

@@ -5,6 +5,8 @@
 //! It knows the protocol and nothing of the hub's crates, but for the one that describes the format of backups.
 
 pub mod agent;
+pub mod booted;
+pub mod debian;
 pub mod desk;
 pub mod engine;
 pub mod gate;
@@ -33,6 +35,7 @@ pub mod wait;
 pub mod walk;
 
 pub use agent::Agent;
+pub use booted::Machine;
 pub use desk::{Desk, Ran};
 pub use engine::Engine;
 pub use http::{Answer, Client, Door};

@@ -47,6 +47,8 @@ pub(crate) enum Task {
     Status(Format),
     /// Announce that some files are about to be changed, so that this is no violation.
     Maintenance(Maintenance),
+    /// Make the secret that the core knows the agent by, unless there is one.
+    Secret,
     /// Watch: check every minute, and act on a violation.
     Run(Run),
 }

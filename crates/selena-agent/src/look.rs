@@ -1,7 +1,7 @@
 //! What is at a path, without following a link anywhere on the way.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read},
     os::{
@@ -11,13 +11,14 @@ use std::{
             fs::{FileTypeExt, MetadataExt},
         },
     },
-    path::Path,
+    path::{Component, Path},
 };
 
 use nix::{
     dir::Dir,
     errno::Errno,
-    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
+    fcntl::{AT_FDCWD, OFlag, openat, readlinkat},
+    sys::stat::Mode,
 };
 use selena_manifest::{Digest, Hasher, Seen, SeenKind};
 
@@ -110,11 +111,31 @@ impl<'a> Looker<'a> {
     }
 }
 
-/// Opens a path; no part of it may be a link, and a link at its end is opened itself with `O_PATH`.
+/// Opens an absolute path; no part of it may be a link, and a link at its end is opened itself with `O_PATH`.
+///
+/// Part by part and not by `openat2(2)`: systemd's `RestrictSUIDSGID=` forbids that call, and closes more than it opens.
 pub(crate) fn open(path: &Path, flags: OFlag) -> nix::Result<OwnedFd> {
-    let how =
-        OpenHow::new().flags(flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    openat2(AT_FDCWD, path, how)
+    let always = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | always;
+    let mut parts = path.components().peekable();
+    if parts.next() != Some(Component::RootDir) {
+        return Err(Errno::EINVAL);
+    }
+    let flags_of = |last| if last { flags | always } else { directory };
+    let mut at = openat(AT_FDCWD, "/", flags_of(parts.peek().is_none()), Mode::empty())?;
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return Err(Errno::EINVAL) };
+        let last = parts.peek().is_none();
+        at = openat(&at, name, flags_of(last), Mode::empty()).map_err(|error| {
+            // What a link in the middle is told as: it is a directory to nobody here.
+            if error == Errno::ENOTDIR && !last && is_link(&at, name) { Errno::ELOOP } else { error }
+        })?;
+    }
+    Ok(at)
+}
+
+fn is_link(directory: &OwnedFd, name: &OsStr) -> bool {
+    readlinkat(directory, name).is_ok()
 }
 
 /// The names in a directory, sorted, as they are stored.

@@ -1,13 +1,22 @@
 //! Restarting the core.
 
-use std::{path::Path, path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
 
-use crate::{arguments::Run, waits::Waits};
+use crate::{
+    arguments::Run,
+    waits::{ProgramError, Waits},
+};
 
 /// How long the core may take to end and to start.
 const LIMIT: Duration = Duration::from_secs(90);
 /// Where systemd says that it runs this machine (`sd_booted(3)`).
 const SYSTEMD: &str = "/run/systemd/system";
+
+const SYSTEMCTL: &str = "systemctl";
 
 /// How the core is restarted here.
 #[derive(Clone, Debug)]
@@ -18,6 +27,15 @@ pub(crate) enum Restart {
     Unit(String),
     /// Not at all: a development machine.
     Nothing,
+}
+
+/// A unit file that was restored is read again first: the changed one must not start the core once more.
+fn unit_anew(waits: &Waits, unit: &str) -> Result<ExitStatus, ProgramError> {
+    match waits.call(SYSTEMCTL.as_ref(), &["daemon-reload"], LIMIT) {
+        Ok(status) if status.success() => {}
+        outcome => tracing::warn!(?outcome, "systemd did not read its units again; the core is restarted all the same"),
+    }
+    waits.call(SYSTEMCTL.as_ref(), &["restart", unit], LIMIT)
 }
 
 impl Restart {
@@ -34,7 +52,7 @@ impl Restart {
     pub(crate) fn core(&self, waits: &Waits) -> bool {
         let called = match self {
             Self::Program(program) => waits.call(program, &[], LIMIT),
-            Self::Unit(unit) => waits.call("systemctl".as_ref(), &["restart", unit], LIMIT),
+            Self::Unit(unit) => unit_anew(waits, unit),
             Self::Nothing => {
                 tracing::error!(
                     "the core is not restarted: there is no systemd here, and no --restart-command; restart it by hand"

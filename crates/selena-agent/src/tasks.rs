@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use selena_runtime::{Exit, notify};
+use selena_runtime::{Exit, agent_secret, notify};
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,6 +46,7 @@ pub(crate) fn perform(arguments: &Arguments, places: Places) -> anyhow::Result<E
         Task::Restore(format) => restored(&places, *format),
         Task::Status(format) => status(&places, *format),
         Task::Maintenance(wanted) => maintenance::announce(&places, wanted).map(|()| Exit::Ok.into()),
+        Task::Secret => secret(&places),
         Task::Run(run) => watch(arguments, run, places),
     }
 }
@@ -74,6 +75,12 @@ fn watch(arguments: &Arguments, run: &Run, places: Places) -> anyhow::Result<Exi
     if let Some(signal) = guard.waits.told_to_end() {
         tracing::info!(%signal, "the agent ends");
     }
+    Ok(Exit::Ok.into())
+}
+
+/// The first start of a hub: core and agent find the same secret, whichever of them runs first.
+fn secret(places: &Places) -> anyhow::Result<ExitCode> {
+    agent_secret::read_or_create(&places.secure)?;
     Ok(Exit::Ok.into())
 }
 

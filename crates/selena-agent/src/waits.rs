@@ -91,13 +91,9 @@ impl Waits {
     /// # Errors
     /// [`ProgramError`].
     pub(crate) fn run(&self, program: &Path, arguments: &[&str], limit: Duration) -> Result<Ended, ProgramError> {
-        notify::watchdog();
-        let name = || program.display().to_string();
-        let late = ProgramError::Late { program: name(), secs: limit.as_secs() };
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
-        let ended = self.runtime.block_on(async { time::timeout(limit, ended(&mut command)).await });
-        ended.map_err(|_| late)?.map_err(|source| ProgramError::Io { program: name(), source })
+        self.within(program, limit, ended(&mut command))
     }
 
     /// Runs a program whose children may live on; what it prints is not read.
@@ -105,13 +101,34 @@ impl Waits {
     /// # Errors
     /// [`ProgramError`].
     pub(crate) fn call(&self, program: &Path, arguments: &[&str], limit: Duration) -> Result<ExitStatus, ProgramError> {
-        notify::watchdog();
-        let name = || program.display().to_string();
-        let late = ProgramError::Late { program: name(), secs: limit.as_secs() };
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        let ended = self.runtime.block_on(async { time::timeout(limit, command.status()).await });
-        ended.map_err(|_| late)?.map_err(|source| ProgramError::Io { program: name(), source })
+        self.within(program, limit, async { command.status().await })
+    }
+
+    /// What becomes of a program within that time. The watchdog is fed meanwhile, since the wait has an end.
+    fn within<T>(
+        &self,
+        program: &Path,
+        limit: Duration,
+        outcome: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, ProgramError> {
+        let name = || program.display().to_string();
+        let step = notify::watchdog_interval().unwrap_or(limit);
+        let fed = async {
+            loop {
+                notify::watchdog();
+                time::sleep(step).await;
+            }
+        };
+        let waited = async {
+            tokio::select! {
+                outcome = time::timeout(limit, outcome) => outcome,
+                never = fed => never,
+            }
+        };
+        let late = |_| ProgramError::Late { program: name(), secs: limit.as_secs() };
+        self.runtime.block_on(waited).map_err(late)?.map_err(|source| ProgramError::Io { program: name(), source })
     }
 }
 

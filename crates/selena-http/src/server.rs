@@ -45,14 +45,16 @@ pub struct Server;
 
 impl ListenerHost for Server {
     fn serve(&self, listener: OwnedFd, api: Arc<Api>, origin: Origin) -> io::Result<Arc<dyn ServedListener>> {
-        let (listener, served) = Served::new(listener)?;
+        // The host's may be systemd's, which keeps it open for the next core.
+        let kept = matches!(origin, Origin::Host(_));
+        let (listener, served) = Served::new(listener, kept)?;
         let context = Context { api, origin, port: Some(listener.local_addr()?.port()), tarpit: Arc::default() };
         tokio::spawn(accept_tcp(listener, context, served.ended.clone()));
         Ok(Arc::new(served))
     }
 
     fn serve_egress(&self, listener: OwnedFd, gate: EgressGate) -> io::Result<Arc<dyn ServedListener>> {
-        let (listener, served) = Served::new(listener)?;
+        let (listener, served) = Served::new(listener, false)?;
         tokio::spawn(egress::accept(listener, gate, served.ended.clone()));
         Ok(Arc::new(served))
     }
@@ -63,23 +65,26 @@ impl ListenerHost for Server {
 struct Served {
     listener: std::net::TcpListener,
     ended: CancellationToken,
+    kept: bool,
 }
 
 impl Served {
-    /// A listener to be served until the token is cancelled.
-    fn new(listener: OwnedFd) -> io::Result<(TcpListener, Self)> {
+    /// A listener to be served until the token is cancelled; one that is `kept` may be served again by whoever holds it.
+    fn new(listener: OwnedFd, kept: bool) -> io::Result<(TcpListener, Self)> {
         let listener = std::net::TcpListener::from(listener);
         listener.set_nonblocking(true)?;
-        let served = Self { listener: listener.try_clone()?, ended: CancellationToken::new() };
+        let served = Self { listener: listener.try_clone()?, ended: CancellationToken::new(), kept };
         Ok((TcpListener::from_std(listener)?, served))
     }
 }
 
 impl ServedListener for Served {
     fn shut_down(&self) {
-        // Also if another process holds a copy of the descriptor: nothing is accepted on it any more.
-        if let Err(error) = shutdown(self.listener.as_raw_fd(), Shutdown::Both) {
-            tracing::debug!(%error, "the listener was shut down before");
+        if !self.kept {
+            // Also if another process holds a copy of the descriptor: nothing is accepted on it any more.
+            if let Err(error) = shutdown(self.listener.as_raw_fd(), Shutdown::Both) {
+                tracing::debug!(%error, "the listener was shut down before");
+            }
         }
         self.ended.cancel();
     }

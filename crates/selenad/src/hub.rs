@@ -21,6 +21,7 @@ use selena_store::{DataLock, Sqlite, SqliteCopies};
 use selena_types::ResourceLimits;
 use selena_vault::{FileKeySealer, GuardedDial};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     again::Again,
     doors,
     places::{DevelopmentKeys, Places},
+    pulse,
 };
 
 /// How long the modules may take to stop when the hub ends.
@@ -71,7 +73,11 @@ pub(crate) async fn run(mut places: Places, mut passed: PassedSockets) -> anyhow
     tokio::spawn(api.clone().keep_audit());
     tokio::spawn(api.clone().keep_presence());
     tokio::spawn(api.clone().keep_maintenance());
-    let keeper = tokio::spawn(modules.clone().run());
+    let turned = Arc::new(Notify::new());
+    let turns = turned.clone();
+    // Nothing is kept of a turn that nobody waits for: the watchdog hears of one that came after it asked.
+    let keeper = tokio::spawn(modules.clone().run(move || turns.notify_waiters()));
+    tokio::spawn(pulse::feed(api.clone(), turned));
     tokio::spawn(oauth.clone().keep_fresh());
     if places.again.is_none() {
         first_lines(address, made_token.as_deref()).context("cannot write to standard output")?;

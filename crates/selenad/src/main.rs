@@ -7,6 +7,7 @@ mod doors;
 mod hub;
 mod memory;
 mod places;
+mod pulse;
 
 use std::process::ExitCode;
 

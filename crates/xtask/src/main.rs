@@ -1,12 +1,14 @@
 //! Tasks of the project, run as `cargo xtask <task>`.
 //!
 //! `tidy` holds the rules of the house that no compiler knows; it runs as a test too.
-//! `bench` measures the hub beside peers and prints one table; `fuzz` looks for inputs that break a parser.
+//! `bench` measures the hub beside peers and prints one table; `binaries` looks at what protects built programs;
+//! `fuzz` looks for inputs that break a parser.
 //! `killpoints` and `powercut` are the long forms of the tests that kill the hub and cut its power.
 //! Each task is a module here.
 //! Nothing that ships depends on this crate.
 
 mod bench;
+mod binaries;
 mod fuzz;
 mod kills;
 mod tidy;
@@ -34,6 +36,8 @@ enum Task {
     Tidy,
     /// Measure the hub: one table, with a peer or baseline of the same run beside each figure.
     Bench(bench::Options),
+    /// Compare what protects the built programs with the list of package/binaries.toml.
+    Binaries(binaries::Options),
     /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
     Fuzz(fuzz::Options),
     /// Kill the hub and Docker at every point of every transaction: one table of what was reached, with the result of each.
@@ -50,6 +54,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().task {
         Task::Tidy => tidy(&mut io::stdout().lock()),
         Task::Bench(options) => bench::build_and_run(&root()?, &options),
+        Task::Binaries(options) => binaries::run(&root()?, &options),
         Task::Fuzz(options) => fuzz::run(&root()?, &options),
         Task::Killpoints(options) => kills::killpoints(&root()?, &options),
         Task::Powercut(options) => kills::powercut(&root()?, &options),

@@ -32,8 +32,9 @@ pub(super) struct Pass {
 }
 
 impl Modules {
-    /// Keeps the modules running until [`Modules::shut_down`].
-    pub async fn run(self: Arc<Self>) {
+    /// Keeps the modules running until [`Modules::shut_down`]; `turned` is called at each turn of that loop, which is
+    /// one a second at least.
+    pub async fn run(self: Arc<Self>, mut turned: impl FnMut() + Send) {
         self.tasks.spawn(self.clone().follow_devices());
         let mut exits = self.parts.sandbox.exits();
         let mut engine = self.parts.sandbox.engine();
@@ -45,6 +46,7 @@ impl Modules {
         let mut agenda = Agenda::default();
         let mut disk = DiskWatch::default();
         loop {
+            turned();
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 _ = second.tick() => {

@@ -59,8 +59,15 @@ pub(crate) enum Command {
     Events(EventsCommand),
     /// What hub this is: version, hardware, storage.
     Info,
-    /// Whether the hub is well.
-    Health,
+    /// Whether the hub is well; ends with 1 if it is in SAFE MODE.
+    Health {
+        /// End with 1 also unless the integrity agent has checked the hub's files within 180 s and found them clean.
+        #[arg(long)]
+        checked: bool,
+    },
+    /// See why the hub is in SAFE MODE, and leave it.
+    #[command(subcommand)]
+    SafeMode(SafeModeCommand),
     /// The devices of the machine that modules can be given, and which module has which.
     HostDevices,
     /// Who uses the disk, the largest first.
@@ -104,6 +111,14 @@ pub(crate) enum Shell {
     Bash,
     Zsh,
     Fish,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum SafeModeCommand {
+    /// What the integrity agent last found, and since when the hub is in SAFE MODE.
+    Status,
+    /// Leave SAFE MODE. Refused unless the agent's last check, made since it began, was clean.
+    Exit,
 }
 
 #[derive(Debug, Subcommand)]

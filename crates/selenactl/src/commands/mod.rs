@@ -20,7 +20,7 @@ mod system;
 use std::process::ExitCode;
 
 use crate::{
-    cli::{Command, EventsCommand},
+    cli::{Command, EventsCommand, SafeModeCommand},
     client::Client,
     error::CtlError,
     screen::Screen,
@@ -56,7 +56,9 @@ pub(crate) async fn run(command: Command, client: &Client, screen: &mut Screen) 
         Command::Device(command) => devices::run(command, client, screen).await,
         Command::Events(EventsCommand::Tail(tail)) => events::tail(tail, client, screen).await,
         Command::Info => system::show("/system/info", client, screen).await,
-        Command::Health => system::show("/health", client, screen).await,
+        Command::Health { checked } => system::health(checked, client, screen).await,
+        Command::SafeMode(SafeModeCommand::Status) => system::show("/integrity/status", client, screen).await,
+        Command::SafeMode(SafeModeCommand::Exit) => system::exit_safe_mode(client, screen).await,
         Command::HostDevices => host_devices::list(client, screen).await,
         Command::Disk => disk::show(client, screen).await,
         Command::Jobs { command } => jobs::run(command, client, screen).await,

@@ -1,12 +1,13 @@
 //! The hub itself, its API, and this program's completion.
 
 use clap::CommandFactory;
+use hyper::Method;
 use serde_json::Value;
 
 use super::Outcome;
 use crate::{
     cli::{Cli, Shell},
-    client::Client,
+    client::{Body, Client},
     error::CtlError,
     screen::Screen,
     table::Table,
@@ -20,6 +21,28 @@ const OPENAPI: &str = include_str!("../../../selena-http/openapi.json");
 pub(super) async fn show(path: &str, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
     let answer = client.get(path).await?;
     screen.answer(&answer, |screen| screen.table(&details(&answer)))?;
+    Ok(Outcome::Done)
+}
+
+/// Shows how the hub is; only one that takes changes is well, and, where that is `checked`, one with clean files.
+pub(super) async fn health(checked: bool, client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let answer = client.get("/health").await?;
+    screen.answer(&answer, |screen| screen.table(&details(&answer)))?;
+    if answer["mode"] == "safe_mode" {
+        screen.note("the hub is in SAFE MODE: `selenactl safe-mode status` says why");
+        return Ok(Outcome::Failed);
+    }
+    if checked && answer["integrity"] != "ok" {
+        screen.note("the integrity agent has not found the hub's files clean: `selenactl safe-mode status` says more");
+        return Ok(Outcome::Failed);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Leaves SAFE MODE, as a person (protocol, section 8.2).
+pub(super) async fn exit_safe_mode(client: &Client, screen: &mut Screen) -> Result<Outcome, CtlError> {
+    let answer = client.send(Method::POST, "/system/safe-mode/exit", Body::None, &[]).await?;
+    screen.answer(&answer.body, |screen| screen.line("the hub has left SAFE MODE; its modules start"))?;
     Ok(Outcome::Done)
 }
 

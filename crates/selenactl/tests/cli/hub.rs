@@ -88,6 +88,37 @@ async fn the_hub_shows_itself() {
 }
 
 #[tokio::test]
+async fn safe_mode_is_no_good_health_and_is_left_by_one_command() {
+    const EXIT: &str = "POST /system/safe-mode/exit";
+    let health = |mode: &str, integrity: &str| {
+        answer("GET /health", 200, json!({"status": "ok", "mode": mode, "integrity": integrity}))
+    };
+    let refusal = json!({"detail": "the last check is not clean (violated): /a", "code": "integrity_not_clean"});
+    let hub = Hub::start([
+        health("normal", "unknown"),
+        health("normal", "ok"),
+        health("normal", "unknown"),
+        health("safe_mode", "ok"),
+        answer(EXIT, 409, refusal),
+        answer(EXIT, 204, Value::Null),
+    ]);
+    for (arguments, code) in [(["health"].as_slice(), 0), (&["health", "--checked"], 0), (&["health", "--checked"], 1)]
+    {
+        let ran = hub.ctl(arguments).await;
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+    }
+    let ran = hub.ctl(&["health"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.out.contains("safe_mode") && ran.err.contains("safe-mode status"), "{ran:?}");
+    let ran = hub.ctl(&["safe-mode", "exit"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("not clean (violated): /a"), "{ran:?}");
+    let ran = hub.ctl(&["safe-mode", "exit"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("has left SAFE MODE"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_missing_hub_is_told_with_what_to_do() {
     let hub = Hub::start([]);
     let elsewhere = hub.socket().with_file_name("absent.sock");
