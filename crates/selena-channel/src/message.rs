@@ -3,6 +3,7 @@
 use wincode::{SchemaRead, SchemaWrite};
 
 /// From the core to the sandbox.
+#[expect(clippy::large_enum_variant, reason = "nearly all are calls: a box would be one allocation more for each")]
 #[derive(Clone, Debug, PartialEq, SchemaRead, SchemaWrite)]
 pub(crate) enum ToSandbox {
     /// A call. `id` is not used for another one while this one is under way; `limit_ms` is how long it may take.

@@ -17,6 +17,10 @@ impl PassedSockets {
     /// # Errors
     /// If what the environment says is malformed.
     pub fn receive() -> io::Result<Self> {
+        // What was meant for another process still names its sockets in the environment, and is nothing to this one.
+        if sd_notify::listen_fds()?.len() == 0 {
+            return Ok(Self::default());
+        }
         let passed = sd_notify::listen_fds_with_names()?;
         // JUSTIFICATION: the numbers come from the environment, by systemd's protocol.
         // SAFETY: `LISTEN_PID` is this process, so descriptors 3 to 3 + n were open when it began and belong to nobody in

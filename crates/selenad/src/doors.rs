@@ -77,3 +77,34 @@ fn bind_admin(path: &Path) -> anyhow::Result<UnixListener> {
 fn bind_api(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address}: does another hub run?"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_was_passed_is_taken_if_it_listens_on_loopback() {
+        let unused = "127.0.0.1:1".parse().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("a port");
+        let taken = api(Some(listener.into()), unused).expect("it is one");
+        assert_eq!(taken.local_addr().expect("a port"), address);
+        let open = TcpListener::bind("0.0.0.0:0").expect("a port");
+        assert!(api(Some(open.into()), unused).expect_err("it is open to the house").to_string().contains("loopback"));
+        let other = UnixDatagram::unbound().expect("a socket");
+        assert!(api(Some(other.into()), unused).expect_err("it is none").to_string().contains("does not listen"));
+    }
+
+    #[tokio::test]
+    async fn an_admin_socket_that_was_passed_is_taken_if_it_is_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("admin.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+        let taken = admin(Some(listener.into()), Path::new("/nowhere")).expect("it is one");
+        assert_eq!(taken.local_addr().expect("a socket").as_pathname(), Some(path.as_path()));
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port");
+        assert!(admin(Some(port.into()), Path::new("/nowhere")).is_err(), "a port is no admin socket");
+    }
+}
