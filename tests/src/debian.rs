@@ -34,6 +34,20 @@ pub fn package() -> &'static Path {
     PATH.get_or_init(|| script("package", &["--profile", "dev"]))
 }
 
+/// A sample module, which is packed with the package.
+///
+/// # Panics
+/// If there is none of that name.
+#[must_use]
+pub fn sample(name: &str) -> PathBuf {
+    let _packed = package();
+    let modules = fs::read_dir(programs::root().join("target/modules")).expect("samples are packed");
+    let mut files = modules.map(|entry| entry.expect("listed").path());
+    let begin = format!("{name}-");
+    let found = files.find(|file| file.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&begin)));
+    found.expect("a sample of that name")
+}
+
 /// The last line that a script of the project prints: where it put what it made.
 fn script(name: &str, arguments: &[&str]) -> PathBuf {
     let mut command = Command::new(programs::root().join("scripts").join(name));
