@@ -140,16 +140,19 @@ fn forged(entries: &[(tar::EntryType, &str, &[u8])]) -> Vec<u8> {
     tar.into_inner().expect("a tar").finish().expect("finished")
 }
 
+/// Kind, path and content of an entry.
+type Entry<'a> = (tar::EntryType, &'a str, &'a [u8]);
+
 #[test]
 fn every_name_kind_order_and_size_that_does_not_belong_there_is_refused() {
     use tar::EntryType::{Block, Directory, GNULongName, Link, Regular, Symlink, XHeader};
     let index = serde_json::to_vec(&index(&["lamp"])).expect("JSON");
     let newer = json!({ "format": 2, "anything": true }).to_string();
-    let db: (tar::EntryType, &str, &[u8]) = (Regular, "selena.db", b"db");
-    let secrets: (tar::EntryType, &str, &[u8]) = (Regular, "secrets.json", b"{}");
-    let package: (tar::EntryType, &str, &[u8]) = (Regular, "modules/lamp/package.zip", b"zip");
-    let begin: (tar::EntryType, &str, &[u8]) = (Regular, "backup.json", &index);
-    let cases: &[(&str, &[(tar::EntryType, &str, &[u8])])] = &[
+    let db: Entry<'_> = (Regular, "selena.db", b"db");
+    let secrets: Entry<'_> = (Regular, "secrets.json", b"{}");
+    let package: Entry<'_> = (Regular, "modules/lamp/package.zip", b"zip");
+    let begin: Entry<'_> = (Regular, "backup.json", &index);
+    let cases: &[(&str, &[Entry<'_>])] = &[
         ("it is empty", &[]),
         ("does not begin with", &[db, begin]),
         ("its backup.json", &[(Regular, "backup.json", b"{")]),

@@ -118,7 +118,7 @@ impl Gate for Confinement {
             Request::Fill { image, mib, owner, .. } => {
                 self.place(image, |below| match below {
                     ["staging", _upload, "volumes", file] => is_some_volume(file),
-                    ["staging", _upload, "previous", name, "data.ext4"] => ModuleName::new(*name).is_ok(),
+                    ["staging", _upload, "previous", name, "data.ext4"] => ModuleName::new(name).is_ok(),
                     _ => false,
                 })?;
                 rule(self.uids.contains(owner), "uid", || format!("data of the user {owner}"))?;

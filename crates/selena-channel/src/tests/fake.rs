@@ -222,7 +222,8 @@ impl Sandbox for FakeSandbox {
 impl DataVolumes for FakeSandbox {
     fn read_out<'a>(&'a self, image: &'a Path, into: OwnedFd) -> BoxFuture<'a, Result<(), VolumeError>> {
         self.note(format!("read out {}", image.display()));
-        Box::pin(async move { Ok(File::from(into).write_all(b"a tar").unwrap()) })
+        File::from(into).write_all(b"a tar").unwrap();
+        Box::pin(async { Ok(()) })
     }
 
     fn fill<'a>(
