@@ -36,7 +36,7 @@ enum Task {
     Tidy,
     /// Measure the hub: one table, with a peer or baseline of the same run beside each figure.
     Bench(bench::Options),
-    /// Compare what protects the built programs with the list of package/binaries.toml.
+    /// Compare what protects the built programs with the list of image/package/binaries.toml.
     Binaries(binaries::Options),
     /// Fuzz the parsers of packages: one table, and a failure with the input that shows what is broken.
     Fuzz(fuzz::Options),

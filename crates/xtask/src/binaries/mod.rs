@@ -1,4 +1,4 @@
-//! `cargo xtask binaries`: what protects the built programs is compared with `package/binaries.toml`.
+//! `cargo xtask binaries`: what protects the built programs is compared with `image/package/binaries.toml`.
 
 mod elf;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use elf::Protections;
 use serde::Deserialize;
 
 /// The list, checked in.
-const LIST: &str = "package/binaries.toml";
+const LIST: &str = "image/package/binaries.toml";
 
 /// Which programs.
 #[derive(Debug, Args)]
