@@ -1,4 +1,4 @@
-//! Backup and restore (protocol, section 8, "data"): real hubs, real containers, real files.
+//! Backup and restore (protocol, section 2: what a module has; faults D13, W11): real hubs, real containers, real files.
 
 mod files;
 mod hostile;
