@@ -58,7 +58,7 @@ fn i08_a_killed_sandbox_is_told_found_again_and_nothing_is_there_twice() {
     for ((name, _), before) in names.iter().zip(&before) {
         let after = hub.hears_again(name, SECS);
         assert_ne!(after.container, before.container);
-        assert_eq!(hub.status(name), "RUNNING");
+        wait::until("it is stored as running", 10, || hub.status(name) == "RUNNING");
         assert!(hub.events("module.crashed").is_empty(), "it is nobody's crash");
     }
     assert_eq!(containers(&hub), 2, "none is there twice");
