@@ -80,13 +80,14 @@ impl Served {
 
 impl ServedListener for Served {
     fn shut_down(&self) {
+        // First, so that whoever accepts does not take the next line's error for one.
+        self.ended.cancel();
         if !self.kept {
             // Also if another process holds a copy of the descriptor: nothing is accepted on it any more.
             if let Err(error) = shutdown(self.listener.as_raw_fd(), Shutdown::Both) {
                 tracing::debug!(%error, "the listener was shut down before");
             }
         }
-        self.ended.cancel();
     }
 }
 

@@ -104,6 +104,7 @@ impl Gate for Confinement {
             Request::Stop { grace, .. } => rule(*grace <= LONGEST_GRACE, "grace", || format!("{grace:?} of grace")),
             Request::ReleaseData { module, image } => self.place(image, |below| match below {
                 ["volumes", file] => is_volume(file, module),
+                ["previous", name, "data.ext4"] => *name == module.as_str(),
                 _ => false,
             }),
             Request::CopyData { module, from, to } => {
@@ -112,6 +113,7 @@ impl Gate for Confinement {
             }
             Request::ReadOut { image, .. } => self.place(image, |below| match below {
                 ["volumes", file] => is_some_volume(file),
+                ["previous", name, "data.ext4"] => ModuleName::new(name).is_ok(),
                 _ => false,
             }),
             // A restore lays its volumes ready in the directory of its upload.
@@ -285,6 +287,33 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_reads_data_images_only_and_a_restore_makes_them_in_its_upload_only() {
+        let fixture = fixture();
+        let file = || tempfile::tempfile().unwrap();
+        let check = |request: &Request| fixture.gate.check(request).map_err(|refusal| refusal.code);
+        let read_out = |image: &str| check(&Request::ReadOut { image: fixture.path(image), into: file() });
+        for image in ["volumes/lamp.ext4", "previous/lamp/data.ext4"] {
+            assert_eq!(read_out(image), Ok(()), "{image}");
+        }
+        for image in ["/dev/sda", "selena.db", "volumes/../x.ext4", "volumes/LAMP.ext4", "staging/u/volumes/lamp.ext4"]
+        {
+            assert_eq!(read_out(image), Err("path"), "{image}");
+        }
+        let fill =
+            |image: &str, mib, owner| check(&Request::Fill { image: fixture.path(image), mib, owner, from: file() });
+        for image in ["staging/u/volumes/lamp.ext4", "staging/u/previous/lamp/data.ext4"] {
+            assert_eq!(fill(image, 64, 400_001), Ok(()), "{image}");
+            assert_eq!(fill(image, 65, 400_001), Err("data_mb"), "{image}");
+            assert_eq!(fill(image, 64, 0), Err("uid"), "{image}");
+        }
+        for image in
+            ["volumes/lamp.ext4", "previous/lamp/data.ext4", "/etc/x", "staging/u/x.ext4", "staging/volumes/x.ext4"]
+        {
+            assert_eq!(fill(image, 64, 400_001), Err("path"), "{image}");
+        }
+    }
+
+    #[test]
     fn data_go_from_a_module_to_where_it_is_laid_aside_and_nowhere_else() {
         let fixture = fixture();
         let module = || ModuleName::new("lamp").unwrap();
@@ -303,8 +332,14 @@ mod tests {
         ] {
             assert_eq!(copy(from, to), Err("path"), "{from} to {to}");
         }
-        let release = Request::ReleaseData { module: module(), image: "/dev/sda".into() };
-        assert_eq!(fixture.gate.check(&release).unwrap_err().code, "path");
+        let release = |image: &str| {
+            let request = Request::ReleaseData { module: module(), image: fixture.path(image) };
+            fixture.gate.check(&request).map_err(|refusal| refusal.code)
+        };
+        assert_eq!((release("volumes/lamp.ext4"), release("previous/lamp/data.ext4")), (Ok(()), Ok(())));
+        for image in ["/dev/sda", "volumes/other.ext4", "previous/other/data.ext4", "aside/lamp/data.ext4"] {
+            assert_eq!(release(image), Err("path"), "{image}");
+        }
         let stop = Request::Stop { run: RunId("a".repeat(64)), grace: Duration::from_secs(3600) };
         assert_eq!(fixture.gate.check(&stop).unwrap_err().code, "grace");
     }
