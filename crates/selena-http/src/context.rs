@@ -1,7 +1,11 @@
 //! What every handler has at hand.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
 use selena_core::{Api, identity::Origin};
 
 use crate::tarpit::Tarpit;
@@ -15,4 +19,21 @@ pub(crate) struct Context {
     pub(crate) port: Option<u16>,
     /// Where answers to floods wait; the listener's own.
     pub(crate) tarpit: Arc<Tarpit>,
+}
+
+impl Context {
+    /// That of a request.
+    pub(crate) fn of(extensions: &Extensions) -> &Self {
+        extensions.get().expect("the server puts it into each request")
+    }
+}
+
+/// The server puts it into each request of its connections. Routes have no state of their own: they are the same on
+/// every listener, of which there are as many as modules run.
+impl<S: Sync> FromRequestParts<S> for Context {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions).clone())
+    }
 }

@@ -22,7 +22,7 @@ const REQUEST_ID: &str = "x-request-id";
 
 /// Gives every answer an `X-Request-Id`, refuses a `Host` that is not this listener's (protocol, section 5), and holds
 /// answers to floods.
-pub(crate) async fn envelope(State(context): State<Context>, request: Request, next: Next) -> Response {
+pub(crate) async fn envelope(context: Context, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = match context.port {
@@ -73,7 +73,8 @@ fn is_own_host(request: &Request, port: u16) -> bool {
 /// Lets a request through to its handler if its caller may do the operation; the handler finds the caller in it.
 /// What the handler then refuses is recorded too.
 pub(crate) async fn authorize(
-    State((context, operation)): State<(Context, Operation)>,
+    State(operation): State<Operation>,
+    context: Context,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Failure> {

@@ -1,11 +1,13 @@
 //! The route table. A route is registered together with its operation, so none is without a rule.
 
+use std::sync::LazyLock;
+
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
+    extract::DefaultBodyLimit,
     handler::Handler,
     http::{Method, StatusCode},
-    middleware::{from_fn_with_state, map_response},
+    middleware::{from_fn, from_fn_with_state, map_response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use selena_core::{Operation, identity::Identity};
@@ -27,12 +29,12 @@ pub(crate) struct Route {
     pub(crate) operation: Operation,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    handler: MethodRouter<Context>,
+    handler: MethodRouter,
 }
 
 fn route<H, T>(operation: Operation, method: Method, path: &'static str, handler: H) -> Route
 where
-    H: Handler<T, Context>,
+    H: Handler<T, ()>,
     T: 'static,
 {
     let filter = MethodFilter::try_from(method.clone()).expect("the table has only methods that axum routes");
@@ -111,12 +113,17 @@ pub(crate) fn table() -> Vec<Route> {
     ]
 }
 
-/// The API for one listener.
-pub(crate) fn router(context: Context) -> Router {
+/// The API, for every listener: made once, since it is a hundred KiB. A request needs its [`crate::context::Context`].
+pub(crate) fn router() -> Router {
+    static ROUTER: LazyLock<Router> = LazyLock::new(make);
+    ROUTER.clone()
+}
+
+fn make() -> Router {
     let mut api = Router::new();
     let mut top = Router::new();
     for Route { operation, path, handler, .. } in table() {
-        let guarded = handler.route_layer(from_fn_with_state((context.clone(), operation), guard::authorize));
+        let guarded = handler.route_layer(from_fn_with_state(operation, guard::authorize));
         // Programs that were started before they knew the prefix ask for these two at the root.
         if matches!(operation, Operation::Boot | Operation::Health) {
             top = top.route(path, guarded.clone());
@@ -127,9 +134,8 @@ pub(crate) fn router(context: Context) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::disable())
-        .layer(from_fn_with_state(context.clone(), guard::envelope))
+        .layer(from_fn(guard::envelope))
         .layer(map_response(no_sniffing))
-        .with_state(context)
 }
 
 async fn no_sniffing(mut response: axum::response::Response) -> axum::response::Response {
@@ -139,11 +145,11 @@ async fn no_sniffing(mut response: axum::response::Response) -> axum::response::
 }
 
 /// A path that is no route.
-async fn unknown(State(context): State<Context>, method: Method) -> Failure {
+async fn unknown(context: Context, method: Method) -> Failure {
     uncounted(&context, &method, StatusCode::NOT_FOUND, "not_found", "there is no such path in this API")
 }
 
-async fn wrong_method(State(context): State<Context>, method: Method) -> Failure {
+async fn wrong_method(context: Context, method: Method) -> Failure {
     let detail = "this path does not take this method";
     uncounted(&context, &method, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

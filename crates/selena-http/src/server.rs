@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -98,7 +102,6 @@ impl Drop for Served {
 }
 
 async fn accept_tcp(listener: TcpListener, context: Context, ended: CancellationToken) {
-    let router = router::router(context.clone());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -110,7 +113,7 @@ async fn accept_tcp(listener: TcpListener, context: Context, ended: Cancellation
         match accepted {
             Ok((stream, _peer)) => {
                 let _no_delay_is_only_faster = stream.set_nodelay(true);
-                connection(stream, router.clone(), &context, &places, ended.clone());
+                connection(stream, &context, &places, ended.clone());
             }
             Err(error) => pause(&error).await,
         }
@@ -131,7 +134,7 @@ pub async fn serve_admin(listener: UnixListener, api: Arc<Api>, ended: Cancellat
                 Ok(peer) => {
                     let origin = Origin::Admin { who: format!("uid {}", peer.uid()) };
                     let context = Context { api: api.clone(), origin, port: None, tarpit: Arc::default() };
-                    connection(stream, router::router(context.clone()), &context, &places, ended.clone());
+                    connection(stream, &context, &places, ended.clone());
                 }
                 Err(error) => tracing::warn!(%error, "a peer of the admin socket has no credentials: refused"),
             },
@@ -146,7 +149,7 @@ pub(crate) async fn pause(error: &io::Error) {
 }
 
 /// Serves one connection in a task of its own; one too many is closed at once.
-fn connection<S>(stream: S, router: Router, context: &Context, places: &Arc<Semaphore>, ended: CancellationToken)
+fn connection<S>(stream: S, context: &Context, places: &Arc<Semaphore>, ended: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -154,13 +157,17 @@ where
         context.api.refused_with("connection_limit", &context.origin.listener(), "connection");
         return;
     };
+    let (router, context) = (TowerToHyperService::new(router::router()), context.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(context.clone());
+        router.call(request)
+    });
     tokio::spawn(async move {
         let _place = place;
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(64 * 1024);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
-        let service = TowerToHyperService::new(router);
         let served = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
         tokio::select! {
             () = ended.cancelled() => {}

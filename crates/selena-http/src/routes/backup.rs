@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use axum::{
     Extension, Json,
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{StatusCode, header},
     response::{
         IntoResponse, Response,
@@ -29,7 +29,7 @@ use crate::{
 
 /// Makes a backup: `{"module"?, "recipient" | "passphrase"}`.
 pub(crate) async fn create(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failure> {
@@ -62,7 +62,7 @@ fn parse(body: &Value) -> Result<BackupRequest, Failure> {
 
 /// Looks a backup through, and changes nothing.
 pub(crate) async fn check(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Json<Value>, Failure> {
@@ -73,7 +73,7 @@ pub(crate) async fn check(
 
 /// Restores a backup. A whole hub starts again once its answer is sent.
 pub(crate) async fn restore(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
     request: Request,
@@ -109,7 +109,7 @@ fn answer(restored: &Restored, restart: CancellationToken) -> Response {
 
 /// How far it is, until it is over.
 pub(crate) async fn status_stream(
-    State(context): State<Context>,
+    context: Context,
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {
     let mut receiver = context.api.modules()?.follow_backup()?;
     receiver.mark_changed();
@@ -124,10 +124,7 @@ pub(crate) async fn status_stream(
 }
 
 /// Ends the one that goes on.
-pub(crate) async fn cancel(
-    State(context): State<Context>,
-    Extension(caller): Extension<Caller>,
-) -> Result<StatusCode, Failure> {
+pub(crate) async fn cancel(context: Context, Extension(caller): Extension<Caller>) -> Result<StatusCode, Failure> {
     context.api.modules()?.cancel_backup(caller.subject())?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,7 +2,6 @@
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -24,16 +23,16 @@ fn id(text: &str) -> Result<DeviceId, ApiError> {
     text.parse().map_err(|_| ApiError::NotFound("device"))
 }
 
-pub(crate) async fn list(State(context): State<Context>) -> Response {
+pub(crate) async fn list(context: Context) -> Response {
     rendered(context.api.devices_json())
 }
 
-pub(crate) async fn show(State(context): State<Context>, Segment(device): Segment) -> Result<Response, Failure> {
+pub(crate) async fn show(context: Context, Segment(device): Segment) -> Result<Response, Failure> {
     Ok(rendered(context.api.device_json(id(&device)?)?))
 }
 
 pub(crate) async fn register(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
@@ -42,7 +41,7 @@ pub(crate) async fn register(
 }
 
 pub(crate) async fn set_state(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(device): Segment,
     JsonBody(body): JsonBody,
@@ -54,7 +53,7 @@ pub(crate) async fn set_state(
 }
 
 pub(crate) async fn delete(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(device): Segment,
 ) -> Result<StatusCode, Failure> {
@@ -63,7 +62,7 @@ pub(crate) async fn delete(
 }
 
 pub(crate) async fn history(
-    State(context): State<Context>,
+    context: Context,
     Segment(device): Segment,
     parameters: Parameters,
 ) -> Result<Json<Value>, Failure> {

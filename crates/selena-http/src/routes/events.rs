@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::StatusCode,
     response::{
         IntoResponse, Response,
@@ -25,7 +24,7 @@ use crate::{
 
 /// `{"event_type","payload"}`, or an older client's `{"type","source","payload"}`, which gets the answer it knows.
 pub(crate) async fn publish(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failure> {
@@ -48,7 +47,7 @@ pub(crate) async fn publish(
 }
 
 pub(crate) async fn subscribe(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
@@ -88,7 +87,7 @@ fn patterns(types: &[Value], problems: &mut Problems) -> Vec<EventPattern> {
 }
 
 pub(crate) async fn unsubscribe(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
 ) -> Result<StatusCode, Failure> {
@@ -105,7 +104,7 @@ fn wanted(parameters: &Parameters) -> Result<Option<EventPattern>, Failure> {
 }
 
 pub(crate) async fn list(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Json<Value>, Failure> {
@@ -116,7 +115,7 @@ pub(crate) async fn list(
 
 /// History after `since_seq`, if given, and then every event as it happens.
 pub(crate) async fn stream(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {

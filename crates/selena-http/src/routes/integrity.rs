@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{FromRequestParts, State},
+    extract::FromRequestParts,
     http::{HeaderMap, StatusCode, request::Parts},
 };
 use selena_core::{ApiError, identity::Caller};
@@ -16,10 +16,11 @@ const SECRET: &str = "x-agent-secret";
 /// The request is the agent's: asked before its body is read.
 pub(crate) struct Agent;
 
-impl FromRequestParts<Context> for Agent {
+impl<S: Sync> FromRequestParts<S> for Agent {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let context = Context::of(&parts.extensions);
         context.api.check_agent(&context.origin, secret(&parts.headers))?;
         Ok(Self)
     }
@@ -30,13 +31,13 @@ pub(crate) fn is_agent(context: &Context, headers: &HeaderMap) -> bool {
     context.api.check_agent(&context.origin, secret(headers)).is_ok()
 }
 
-pub(crate) async fn status(State(context): State<Context>) -> Json<Value> {
+pub(crate) async fn status(context: Context) -> Json<Value> {
     Json(context.api.integrity().status())
 }
 
 pub(crate) async fn violation(
     _agent: Agent,
-    State(context): State<Context>,
+    context: Context,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
     context.api.report_violation(&body).await?;
@@ -45,7 +46,7 @@ pub(crate) async fn violation(
 
 pub(crate) async fn restored(
     _agent: Agent,
-    State(context): State<Context>,
+    context: Context,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
     context.api.report_restored(&body).await;
@@ -53,7 +54,7 @@ pub(crate) async fn restored(
 }
 
 pub(crate) async fn exit_safe_mode(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
 ) -> Result<StatusCode, Failure> {
     // Goes on also if the person does not wait.

@@ -1,6 +1,6 @@
 //! Intents, as programs for earlier cores register them (protocol, section 11).
 
-use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Extension, Json, http::StatusCode, response::IntoResponse};
 use selena_core::identity::Caller;
 use serde_json::Value;
 
@@ -11,19 +11,19 @@ use crate::{
 };
 
 pub(crate) async fn register(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
     Ok((StatusCode::CREATED, Json(context.api.register_intents(&caller, &body)?)))
 }
 
-pub(crate) async fn list(State(context): State<Context>) -> Json<Value> {
+pub(crate) async fn list(context: Context) -> Json<Value> {
     Json(context.api.list_intents())
 }
 
 pub(crate) async fn delete(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {

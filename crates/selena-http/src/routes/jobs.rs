@@ -2,7 +2,6 @@
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::{body::Segment, context::Context, error::Failure};
 
-pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn list(context: Context) -> Result<Json<Value>, Failure> {
     Ok(Json(json!({ "jobs": context.api.modules()?.jobs().list() })))
 }
 
 /// It is asked to stop, and does so at its next step: 202.
 pub(crate) async fn cancel(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(id): Segment,
 ) -> Result<Response, Failure> {

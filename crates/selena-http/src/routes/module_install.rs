@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{body::Parameters, context::Context, error::Failure, upload};
 
 pub(crate) async fn install(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
     request: Request,

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{StatusCode, header},
     response::{
         IntoResponse,
@@ -32,17 +31,17 @@ fn state(name: &ModuleName, status: ModuleState) -> Json<Value> {
     Json(json!({ "name": name, "status": status }))
 }
 
-pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn list(context: Context) -> Result<Json<Value>, Failure> {
     let summaries: Vec<_> = context.api.modules()?.records().iter().map(|record| record.summary()).collect();
     Ok(Json(json!({ "modules": summaries })))
 }
 
-pub(crate) async fn show(State(context): State<Context>, Segment(module): Segment) -> Result<Json<Value>, Failure> {
+pub(crate) async fn show(context: Context, Segment(module): Segment) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.details(&name(&module)?)?))
 }
 
 pub(crate) async fn start(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
@@ -52,7 +51,7 @@ pub(crate) async fn start(
 }
 
 pub(crate) async fn stop(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
@@ -62,7 +61,7 @@ pub(crate) async fn stop(
 }
 
 pub(crate) async fn restart(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
@@ -72,7 +71,7 @@ pub(crate) async fn restart(
 }
 
 pub(crate) async fn rollback(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
@@ -82,7 +81,7 @@ pub(crate) async fn rollback(
 }
 
 pub(crate) async fn remove(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {
@@ -90,23 +89,17 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(crate) async fn logs(
-    State(context): State<Context>,
-    Segment(module): Segment,
-) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn logs(context: Context, Segment(module): Segment) -> Result<impl IntoResponse, Failure> {
     let logs = context.api.modules()?.logs(&name(&module)?).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], logs))
 }
 
-pub(crate) async fn awaited_consent(
-    State(context): State<Context>,
-    Segment(module): Segment,
-) -> Result<Json<Value>, Failure> {
+pub(crate) async fn awaited_consent(context: Context, Segment(module): Segment) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.awaited_consent(&name(&module)?).await?))
 }
 
 pub(crate) async fn consent(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
     JsonBody(shown): JsonBody,
@@ -115,7 +108,7 @@ pub(crate) async fn consent(
 }
 
 pub(crate) async fn refuse_consent(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<StatusCode, Failure> {
@@ -124,7 +117,7 @@ pub(crate) async fn refuse_consent(
 }
 
 pub(crate) async fn config(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
 ) -> Result<Json<Value>, Failure> {
@@ -133,7 +126,7 @@ pub(crate) async fn config(
 }
 
 pub(crate) async fn set_config(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
     JsonBody(body): JsonBody,
@@ -143,7 +136,7 @@ pub(crate) async fn set_config(
 }
 
 pub(crate) async fn command(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(module): Segment,
     JsonBody(body): JsonBody,
@@ -154,7 +147,7 @@ pub(crate) async fn command(
 
 /// Every step of an install or start until it is over.
 pub(crate) async fn status_stream(
-    State(context): State<Context>,
+    context: Context,
     Segment(module): Segment,
 ) -> Result<Sse<impl Stream<Item = Result<Line, Infallible>>>, Failure> {
     let mut receiver = context.api.modules()?.follow(&name(&module)?)?;

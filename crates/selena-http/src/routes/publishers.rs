@@ -1,6 +1,6 @@
 //! Publishers' keys, for people.
 
-use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Extension, Json, http::StatusCode, response::IntoResponse};
 use selena_core::{ApiError, KeyId, identity::Caller};
 use serde_json::Value;
 
@@ -22,12 +22,12 @@ async fn to_its_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|panic| Err(ApiError::internal(panic)))
 }
 
-pub(crate) async fn list(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn list(context: Context) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.publisher_list()))
 }
 
 pub(crate) async fn add(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
@@ -37,7 +37,7 @@ pub(crate) async fn add(
 }
 
 pub(crate) async fn rotate(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(statement): JsonBody,
 ) -> Result<impl IntoResponse, Failure> {
@@ -47,7 +47,7 @@ pub(crate) async fn rotate(
 }
 
 pub(crate) async fn set_trust(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(key): Segment,
     JsonBody(body): JsonBody,
@@ -58,7 +58,7 @@ pub(crate) async fn set_trust(
 }
 
 pub(crate) async fn revoke(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     Segment(key): Segment,
     JsonBody(body): JsonBody,

@@ -3,7 +3,6 @@
 use axum::{
     Extension, Json,
     body::Body,
-    extract::State,
     http::{HeaderValue, header},
     response::Response,
 };
@@ -20,7 +19,7 @@ use crate::{
 };
 
 pub(crate) async fn proxy(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Failure> {
@@ -28,7 +27,7 @@ pub(crate) async fn proxy(
 }
 
 pub(crate) async fn oauth_start(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     JsonBody(body): JsonBody,
 ) -> Result<Json<Value>, Failure> {
@@ -36,7 +35,7 @@ pub(crate) async fn oauth_start(
 }
 
 pub(crate) async fn oauth_status(
-    State(context): State<Context>,
+    context: Context,
     Extension(caller): Extension<Caller>,
     parameters: Parameters,
 ) -> Result<Json<Value>, Failure> {

@@ -2,7 +2,6 @@
 
 use axum::{
     Extension, Json,
-    extract::State,
     http::{HeaderMap, HeaderValue, header},
     response::IntoResponse,
 };
@@ -18,7 +17,7 @@ use crate::{body::Parameters, context::Context, error::Failure, openapi as descr
 const REPORT_KEY: &str = "selena-report-key";
 
 /// The environment of a module, for the hub's init; once per container start (protocol, section 2, step 6).
-pub(crate) async fn boot(State(context): State<Context>) -> Result<impl IntoResponse, Failure> {
+pub(crate) async fn boot(context: Context) -> Result<impl IntoResponse, Failure> {
     let Origin::Module(run) = &context.origin else { return Err(ApiError::NotFound("environment").into()) };
     let environment = run.take_boot()?;
     let mut headers = HeaderMap::new();
@@ -37,26 +36,26 @@ pub(crate) async fn openapi() -> Json<Value> {
     Json(described::document())
 }
 
-pub(crate) async fn health(State(context): State<Context>) -> Json<Value> {
+pub(crate) async fn health(context: Context) -> Json<Value> {
     Json(context.api.health())
 }
 
-pub(crate) async fn info(State(context): State<Context>, Extension(caller): Extension<Caller>) -> Json<Value> {
+pub(crate) async fn info(context: Context, Extension(caller): Extension<Caller>) -> Json<Value> {
     Json(context.api.system_info(&caller))
 }
 
 /// The newest audit records.
-pub(crate) async fn audit(State(context): State<Context>, parameters: Parameters) -> Result<Json<Value>, Failure> {
+pub(crate) async fn audit(context: Context, parameters: Parameters) -> Result<Json<Value>, Failure> {
     let records = context.api.audit_records(parameters.limit()?).await?;
     Ok(Json(json!({ "records": records })))
 }
 
 /// The devices of the machine that modules can be given.
-pub(crate) async fn host_devices(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn host_devices(context: Context) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.host_devices()))
 }
 
 /// Who uses the disk, the largest first.
-pub(crate) async fn disk(State(context): State<Context>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn disk(context: Context) -> Result<Json<Value>, Failure> {
     Ok(Json(context.api.modules()?.disk_use().await?))
 }

@@ -1,7 +1,7 @@
 //! What the init of a trial tells the hub (protocol, section 2, step 3).
 
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::FromRequestParts,
     http::{HeaderMap, StatusCode, request::Parts},
 };
 use selena_core::{
@@ -21,7 +21,7 @@ use crate::{
 /// The module is in the same namespace and would like to look better than it is: only the init's key is believed.
 pub(crate) async fn denied(
     _init: Init,
-    State(context): State<Context>,
+    context: Context,
     parameters: Parameters,
     headers: HeaderMap,
     TextBody(counts): TextBody,
@@ -38,10 +38,11 @@ pub(crate) async fn denied(
 /// The request is the init's: asked before its body is read.
 pub(crate) struct Init;
 
-impl FromRequestParts<Context> for Init {
+impl<S: Sync> FromRequestParts<S> for Init {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, context: &Context) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+        let context = Context::of(&parts.extensions);
         watch_of(&context.origin, &parts.headers).map(|_| Self).ok_or_else(|| forged().into())
     }
 }

@@ -20,7 +20,6 @@ const TICK: Duration = Duration::from_millis(2);
 /// The host's listener, without a socket.
 struct House {
     context: Context,
-    router: Router,
     places: Arc<Semaphore>,
 }
 
@@ -33,12 +32,12 @@ impl House {
         let api = Arc::new(memory_api(development, RequestLimits::Protocol).await);
         let origin = api.identity().host_origin();
         let context = Context { api, origin, port: Some(7070), tarpit: Arc::default() };
-        Self { router: router::router(context.clone()), context, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+        Self { context, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
     }
 
     fn connect(&self) -> Line {
         let (client, server) = duplex(64 * 1024);
-        connection(server, self.router.clone(), &self.context, &self.places, CancellationToken::new());
+        connection(server, &self.context, &self.places, CancellationToken::new());
         Line(BufReader::new(client))
     }
 
