@@ -60,8 +60,11 @@ fn an_on_demand_module_is_ready_and_does_not_run() {
     let hub = Hub::start();
     let package = Package::probe("seldom", 8100).with("runtime_mode", json!("on_demand"));
     let answer = hub.try_install(&package).expect(201).json();
-    let trial = &answer["report"];
-    assert_eq!(answer, json!({ "name": "seldom", "status": "READY", "port": 8100, "report": trial }));
+    let (trial, publisher) = (&answer["report"], &answer["publisher"]);
+    let expected =
+        json!({ "name": "seldom", "status": "READY", "port": 8100, "report": trial, "publisher": publisher });
+    assert_eq!(answer, expected);
+    assert_eq!(publisher["signed"], false, "{publisher}");
     assert!(hub.try_module("seldom").is_none());
 }
 
@@ -72,8 +75,11 @@ fn an_update_runs_the_new_version_with_the_old_data() {
     old.act(&json!({ "act": "write", "path": "/data/notes", "text": "of the old version" }));
     let secret = old.webhook_secret();
     let answer = hub.try_install(&Package::probe("mover", 8100).version("1.1.0").file("new", b"", 0o644)).expect(201);
-    let trial = &answer.json()["report"];
-    assert_eq!(answer.json(), json!({ "name": "mover", "status": "RUNNING", "port": 8100, "report": trial }));
+    let answer = answer.json();
+    let (trial, publisher) = (&answer["report"], &answer["publisher"]);
+    let expected =
+        json!({ "name": "mover", "status": "RUNNING", "port": 8100, "report": trial, "publisher": publisher });
+    assert_eq!(answer, expected);
     let new = hub.hears_again("mover", 10);
     assert_ne!(new.container, old.container);
     assert_eq!(new.webhook_secret(), secret, "the secret lasts until removal");

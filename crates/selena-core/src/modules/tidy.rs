@@ -13,8 +13,14 @@ impl Modules {
         for container in listed.iter().filter(|container| self.may_be_stray(container)) {
             let (modules, container) = (self.clone(), container.clone());
             self.tasks.spawn(async move {
-                let Ok(_few) = modules.cleanups.acquire().await else { return };
-                modules.remove_stray(&container).await;
+                let removed = match modules.cleanups.acquire().await {
+                    Ok(_few) => modules.remove_stray(&container).await,
+                    Err(_the_hub_ends) => return,
+                };
+                // Its image may have been to go: as long as it ran, that could only lose its name.
+                if removed && let Ok(name) = container.module.parse() {
+                    modules.tidy_images_of(name).await;
+                }
             });
         }
     }
@@ -32,18 +38,18 @@ impl Modules {
     }
 
     /// Removes a container that runs and belongs to no run of this process: its namespace was left, and a namespace
-    /// that has been left is never entered again.
-    async fn remove_stray(&self, container: &ListedContainer) {
+    /// that has been left is never entered again. Whether it was removed.
+    async fn remove_stray(&self, container: &ListedContainer) -> bool {
         let name = container.module.parse::<ModuleName>().ok();
         if name.as_ref().is_some_and(|name| self.is_claimed(name)) {
-            return;
+            return false;
         }
         let slot = name.and_then(|name| self.slot(&name).ok());
         // The lock is held while it is removed, so that it is not in the way of a start. A trial is in nobody's.
         let live = match &slot {
             Some(slot) if !container.trial => match slot.live.try_lock() {
                 Ok(live) => Some(live),
-                Err(_in_use) => return,
+                Err(_in_use) => return false,
             },
             _ => None,
         };
@@ -51,12 +57,14 @@ impl Modules {
         // One that ended stays for its log, as long as its module is there.
         let kept_for_its_log = !container.running && !container.trial && slot.is_some();
         if is_own || kept_for_its_log {
-            return;
+            return false;
         }
         tracing::info!(run = %container.run, module = container.module, "a container of an earlier run is removed");
-        if let Err(error) = self.parts.sandbox.remove(&container.run).await {
-            tracing::warn!(run = %container.run, error = &error as &dyn std::error::Error, "it was not removed; tried again");
+        let removed = self.parts.sandbox.remove(&container.run).await;
+        if let Err(error) = &removed {
+            tracing::warn!(run = %container.run, error = error as &dyn std::error::Error, "it was not removed; tried again");
         }
+        removed.is_ok()
     }
 
     /// Removes what trials and updates left with the engine: those that the hub's own end cut, once after each start,
@@ -69,7 +77,7 @@ impl Modules {
         }
     }
 
-    async fn tidy_images_of(self: Arc<Self>, name: ModuleName) {
+    async fn tidy_images_of(self: &Arc<Self>, name: ModuleName) {
         if self.is_claimed(&name) {
             // An install of it is under way: what that leaves is looked at when it has ended.
             self.tidy_later(&name);
