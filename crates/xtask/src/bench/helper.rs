@@ -40,8 +40,11 @@ pub(crate) enum Helper {
         #[arg(long, requires = "module")]
         init: Option<PathBuf>,
         /// A module's program, for containers too.
-        #[arg(long, requires = "init")]
+        #[arg(long, requires = "sandbox")]
         module: Option<PathBuf>,
+        /// The sandbox's program.
+        #[arg(long, requires = "init")]
+        sandbox: Option<PathBuf>,
         #[command(flatten)]
         options: Options,
     },
@@ -91,8 +94,9 @@ impl Helper {
     /// If it cannot, or an answer was wrong.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Run { root, hub, init, module, options } => {
-                let inside = init.zip(module).map(|(init, module)| InContainer { init, module });
+            Self::Run { root, hub, init, module, sandbox, options } => {
+                let inside = init.zip(module).zip(sandbox);
+                let inside = inside.map(|((init, module), sandbox)| InContainer { init, module, sandbox });
                 one_thread()?.block_on(run::run(&root, &hub, inside.as_ref(), &options))
             }
             // What the hub is compared with has as many threads as the hub.

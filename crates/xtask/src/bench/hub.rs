@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use nix::{
+    fcntl::{PosixFadviseAdvice, posix_fadvise},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -128,11 +129,13 @@ impl Hub {
 }
 
 /// A copy of the hub's program for one hub: pages of a file that another process maps too count half.
-/// The kernel maps a file that was just written in larger pieces than one read from disk, so a hub on a machine that
-/// has just booted shows up to 0.7 MB less than is measured here.
+/// It is read from the disk again, as after a boot: the kernel maps a file that was just written in larger pieces.
 pub(super) fn own_program(program: &Path, dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let copy = dir.join(name);
     fs::copy(program, &copy).with_context(|| format!("cannot copy {}", program.display()))?;
+    let written = File::open(&copy)?;
+    written.sync_all()?;
+    posix_fadvise(&written, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
     Ok(copy)
 }
 

@@ -7,6 +7,7 @@
 //! A number never fails the benchmark; a wrong answer always does. Figures of one run are compared with each other only:
 //! ours and the peer's are measured in turns, slice by slice, and the median of the slices is told.
 
+mod apart;
 mod clock;
 mod control;
 mod devices;

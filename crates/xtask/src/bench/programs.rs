@@ -11,13 +11,15 @@ use serde::Deserialize;
 
 use super::{Options, Part};
 
-/// The programs that run in containers, both static.
+/// The programs that run in containers, both static, and what starts them.
 #[derive(Clone, Debug)]
 pub(super) struct InContainer {
     /// The hub's init.
     pub(super) init: PathBuf,
     /// The module.
     pub(super) module: PathBuf,
+    /// What starts both, as a process of its own.
+    pub(super) sandbox: PathBuf,
 }
 
 /// One line of `cargo build --message-format=json`.
@@ -44,7 +46,8 @@ pub(super) fn in_container(root: &Path, options: &Options) -> anyhow::Result<Opt
         return Ok(None);
     }
     let init = build_static(root, "selena-init", "init")?;
-    Ok(Some(InContainer { init, module: build_static(root, "selena-test-probe", "release")? }))
+    let module = build_static(root, "selena-test-probe", "release")?;
+    Ok(Some(InContainer { init, module, sandbox: build(root, "selena-sandbox")? }))
 }
 
 fn cargo(root: &Path, package: &str, more: &[&str], flags: Option<&str>) -> anyhow::Result<PathBuf> {
@@ -73,7 +76,13 @@ pub(super) fn run_measured(
     let mut command = Command::new(bench);
     command.arg("__bench-run").arg("--root").arg(root);
     if let Some(inside) = inside {
-        command.arg("--init").arg(&inside.init).arg("--module").arg(&inside.module);
+        command
+            .arg("--init")
+            .arg(&inside.init)
+            .arg("--module")
+            .arg(&inside.module)
+            .arg("--sandbox")
+            .arg(&inside.sandbox);
     }
     // What stands behind the hub is what was asked for, and is told below the table.
     command.arg("--hub").arg(hub);
