@@ -98,6 +98,8 @@ one_at_a_time() {
 host_triple() { rustc -vV | sed -n 's/^host: //p'; }
 
 # The development hub that scripts/run starts and scripts/stop ends.
+# Its containers have a prefix: those that the hub of another checkout left are not this one's to remove.
+NAME_PREFIX=dev-$(cksum <<<"$ROOT" | cut -d' ' -f1)-
 HUB_DATA=$RUN_DIR/hub
 HUB_LOG=$RUN_DIR/hub.log
 HUB_PID_FILE=$RUN_DIR/hub.pid
